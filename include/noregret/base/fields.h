@@ -56,7 +56,7 @@ struct GreaterThan {
 
 // An options struct lists its fields once in `visit_fields(v)`:  v("name", field, [constraint,] "what it means");
 // and says so with `using HasFieldsTag = void;`. Supported fields: bool, int, int64_t, uint64_t, double, std::string,
-// std::vector of those, std::optional of those (null = none), nested structs with fields, vectors of such structs, and Node (taken as it is).
+// std::vector of those, std::optional of those or of structs (written `none` when absent), nested structs with fields, vectors of such structs, and Node (taken as it is).
 
 namespace internal {
 bool read_bool(const Node& node, const std::string& path);
@@ -138,10 +138,10 @@ void FieldReader::read(const Node& node, const std::string& path, T& field) {
   } else if constexpr (std::is_same_v<T, std::string>) {
     field = internal::read_string(node, path);
   } else if constexpr (internal::is_optional<T>::value) {
-    if (node.kind == Node::Kind::kNull) {
+    if (node.kind == Node::Kind::kScalar && node.scalar == "none") {
       field.reset();
     } else {
-      typename T::value_type value{};
+      typename T::value_type value = field.value_or(typename T::value_type{});
       read(node, path, value);
       field = std::move(value);
     }
@@ -203,7 +203,7 @@ class FieldWriter {
     if constexpr (std::is_same_v<T, Node>) {
       return field.to_json();
     } else if constexpr (internal::is_optional<T>::value) {
-      return field ? write(*field) : Json(nullptr);
+      return field ? write(*field) : Json("none");
     } else if constexpr (internal::is_vector<T>::value) {
       Json list = Json::array();
       for (auto&& item : field) list.push_back(write(item));

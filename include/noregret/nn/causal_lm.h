@@ -1,0 +1,80 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "noregret/format/hf_config.h"
+#include "noregret/nn/adapter.h"
+#include "noregret/nn/kv_cache.h"
+#include "noregret/nn/ops.h"
+#include "noregret/tensor/tensor.h"
+#include "noregret/tensor/tensor_file.h"
+#include "noregret/tensor/token_batch.h"
+
+namespace noregret {
+
+// A decoder-only Llama model. Holds weights, no activations. On CPU weights are f32 (bf16 and f16 checkpoints are widened, which is
+// exact); on CUDA they keep bf16.
+class CausalLm {
+ public:
+  // A Hugging Face folder. Throws DataError: missing or surplus tensors by name, wrong shapes, non-finite weights.
+  static CausalLm load(const std::filesystem::path& model_dir, at::Device device);
+  // Fresh weights: linears and embeddings N(0, init_std), norms 1; a pure function of the seed.
+  static CausalLm create(const HfConfig& config, double init_std, uint64_t seed, at::Device device);
+  CausalLm(CausalLm&&) = default;
+  CausalLm& operator=(CausalLm&&) = default;
+
+  const HfConfig& config() const { return config_; }
+  at::Device device() const;
+  at::ScalarType dtype() const;
+  const std::vector<LinearSite>& sites() const { return sites_; }  // layer by layer q k v o gate up down; lm_head last
+
+  // Hidden states after the final norm, [N, D]. Without a cache the batch's segments have kv_slot = -1; with one, all have a slot.
+  // Throws DataError when a position is beyond the context length.
+  Tensor forward(const TokenBatch& batch, const AdapterStack& stack, KvCache* cache) const;
+  // f32 logits of chosen rows: [M, D] -> [M, V]. An adapter on lm_head changes the head only, tied embeddings or not.
+  Tensor logits(const Tensor& hidden, const AdapterStack& stack) const;
+
+  // The same forward in steps, for activation checkpointing.
+  Tensor embed(const TokenBatch& batch) const;  // [N, D]
+  Tensor layer(int64_t layer_idx, const Tensor& hidden, const TokenBatch& batch, const ops::AttentionPlan& plan,
+               const AdapterStack& stack, KvCache* cache) const;
+  Tensor final_norm(const Tensor& hidden) const;
+
+  // All weights by Hugging Face name, tied head left out; the order of the checkpoint. The tensors are the model's own.
+  std::vector<NamedTensor> parameters() const;
+  void set_trainable(bool is_trainable);  // requires_grad of every weight (full fine-tuning)
+  std::string digest() const;             // SHA-256 over the weights
+
+  KvCache make_cache(int64_t num_slots, int64_t max_length) const;
+
+ private:
+  struct Layer {
+    Tensor input_norm, post_norm;
+    Tensor q, k, v, o, gate, up, down;
+  };
+  CausalLm() = default;
+  void finish();  // sites and rotary tables
+
+  HfConfig config_;
+  Tensor embedding_;  // [V, D]
+  std::vector<Layer> layers_;
+  Tensor norm_;
+  Tensor head_;  // [V, D]; the embedding itself when tied
+  ops::RotaryTable rotary_;
+  std::vector<LinearSite> sites_;
+};
+
+// config.json, generation_config.json and model.safetensors of the model plus, with adapters, their sum merged in f32:
+// W + scaling * B A (a tied head that is adapted is written untied). Tensors are converted to `dtype` ("f32", "bf16", "f16").
+struct ModelFiles {
+  std::string config_json;
+  std::string generation_config_json;
+  std::string tensor_bytes;
+  double max_rounding = 0.0;   // max |merged - written| over all weights
+};
+ModelFiles model_files(const CausalLm& model, const AdapterStack& merged, const std::string& dtype);
+
+}  // namespace noregret

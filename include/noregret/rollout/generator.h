@@ -1,0 +1,55 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string_view>
+#include <vector>
+
+#include "noregret/base/rng.h"
+#include "noregret/nn/causal_lm.h"
+
+namespace noregret {
+
+enum class FinishReason { kStop, kLength };
+std::string_view finish_reason_name(FinishReason reason);  // "stop", "length"
+
+// One prompt and its G completions: the prompt is prefilled once. `streams` has one random stream a completion.
+struct GenerateRequest {
+  std::vector<int64_t> prompt_ids;  // not empty
+  std::vector<Rng> streams;
+};
+
+struct Completion {
+  int64_t request_idx = 0;
+  int64_t sample_idx = 0;
+  std::vector<int64_t> ids;      // the stop token included where the finish reason is stop
+  std::vector<float> logprobs;   // of each id under the sampling distribution; greedy: under temperature 1
+  FinishReason finish_reason = FinishReason::kLength;
+};
+
+struct GenerateOptions {
+  int64_t max_new_tokens = 256;
+  double temperature = 1.0;      // 0 = greedy
+  std::vector<int64_t> stop_ids;
+  int64_t max_batch = 64;
+};
+
+// Samples completions with a KV cache: sequences join as slots free up and leave as they finish. A completion is a pure function of
+// (weights, prompt, stream, options) up to rounding, whatever its batch mates. Knows nothing of rewards.
+// Throws DataError when prompt + max_new_tokens is longer than the context, naming the request.
+class Generator {
+ public:
+  Generator(const CausalLm& model, AdapterStack policy, GenerateOptions options);
+
+  // Completions by [request][sample]. `on_finished` (may be empty) hears of each as it ends: (finished, total, tokens so far).
+  using OnFinished = std::function<void(int64_t, int64_t, int64_t)>;
+  std::vector<std::vector<Completion>> generate(const std::vector<GenerateRequest>& requests, const OnFinished& on_finished) const;
+
+ private:
+  const CausalLm& model_;
+  AdapterStack policy_;
+  GenerateOptions options_;
+};
+
+}  // namespace noregret

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <string>
+
+#include "noregret/base/fields.h"
+
+namespace noregret {
+
+struct RolloutOptions {
+  using HasFieldsTag = void;
+  int64_t groups = 16;
+  int64_t group_size = 8;
+  int64_t max_new_tokens = 256;
+  double temperature = 1.0;
+  int64_t max_batch = 64;
+  std::string truncated = "score";
+  bool shuffle_rewards = false;
+
+  template <class Visitor>
+  void visit_fields(Visitor& v) {
+    v("groups", groups, AtLeast{1}, "prompts a step");
+    v("group_size", group_size, AtLeast{2}, "completions a prompt; the group's mean reward is the baseline");
+    v("max_new_tokens", max_new_tokens, AtLeast{1}, "tokens after which a completion is cut (finish reason length)");
+    v("temperature", temperature, GreaterThan{0}, "of sampling; the learner's log-probs are at the same temperature");
+    v("max_batch", max_batch, AtLeast{1}, "sequences that decode together; changes speed and memory only");
+    v("truncated", truncated, OneOf{"score", "mask"}, "a cut completion is scored as it stands, or takes no part");
+    v("shuffle_rewards", shuffle_rewards, "control experiment: rewards change places among the step's completions, nothing can be learned");
+  }
+};
+
+}  // namespace noregret

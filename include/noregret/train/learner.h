@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "noregret/base/metrics.h"
+#include "noregret/nn/causal_lm.h"
+#include "noregret/objective/objective_options.h"
+#include "noregret/objective/train_batch.h"
+#include "noregret/train/adam.h"
+#include "noregret/train/train_options.h"
+
+namespace noregret {
+
+// Forward, loss, backward, update. The only code that calls backward.
+class Learner {
+ public:
+  struct Setup {
+    const CausalLm* model;          // borrowed
+    AdapterStack policy;            // what is trained and sampled from; empty = full fine-tuning
+    AdapterStack reference;         // for kl_coef > 0; empty = the base
+    ObjectiveOptions objective;
+    TrainOptions train;
+  };
+  Learner(Setup setup, Adam& optimizer);
+
+  // One step: updates_per_batch passes over the batch. When a log-prob, the loss, a gradient or a weight is not finite, the update
+  // is skipped, weights and moments stay, and the metric optim/skipped says so. An empty batch changes nothing (optim/skipped 0).
+  // Returns loss/value, policy/*, optim/{lr, grad_norm, skipped}. policy/max_abs_logprob_diff compares the sampler's stored
+  // values with this learner's forward before the first update.
+  // Throws DivergedError after train.max_skipped_updates skipped updates in a row.
+  Metrics step(TrainBatch& batch);
+
+  int64_t num_skipped_in_row() const { return num_skipped_in_row_; }
+  void set_num_skipped_in_row(int64_t count) { num_skipped_in_row_ = count; }
+
+ private:
+  MetricSums accumulate(const Microbatch& microbatch, const TrainBatch& batch) const;
+  void fill_reference(TrainBatch& batch) const;
+
+  Setup setup_;
+  Adam& optimizer_;
+  int64_t num_skipped_in_row_ = 0;
+};
+
+// Log-probs (and entropies) of the targets without gradients, the head in chunks: what `score` and the reference pass use. [M] f32.
+Tensor score_tokens(const CausalLm& model, const AdapterStack& stack, const TokenBatch& tokens, const Tensor& loss_rows,
+                    const Tensor& targets, double temperature, int64_t head_chunk_tokens);
+
+}  // namespace noregret
