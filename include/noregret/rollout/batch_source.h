@@ -49,7 +49,8 @@ class RolloutSource : public BatchSource {
 class DatasetSource : public BatchSource {
  public:
   struct Setup {
-    const CausalLm* model = nullptr;
+    int64_t max_positions = 0;  // of the model: no example may be longer
+    at::Device device = at::kCPU;
     const Tokenizer* tokenizer = nullptr;
     const ChatTemplate* chat = nullptr;
     const TaskSource* tasks = nullptr;  // demonstrations, or null
