@@ -18,15 +18,16 @@ struct SourceBatch {
   std::vector<TrajectoryGroup> groups;  // RL only
 };
 
-// What differs between modes: where a step's batch comes from. A pure function of (options, seed, step) and, in RL, of the policy.
+// What differs between modes: where a step's batch comes from. A pure function of (options, seed, step) and, in RL, of
+// the policy.
 class BatchSource {
  public:
   virtual ~BatchSource() = default;
   virtual SourceBatch next(int64_t step) = 0;  // step from 1
 };
 
-// RL: rollout, advantages, packing. Task indices go round the training split in a shuffled order that is a function of seed and epoch
-// (endless sources are read in order).
+// RL: rollout, advantages, packing. Task indices go round the training split in a shuffled order that is a function of
+// seed and epoch (endless sources are read in order).
 class RolloutSource : public BatchSource {
  public:
   struct Setup {
@@ -44,8 +45,8 @@ class RolloutSource : public BatchSource {
   Setup setup_;
 };
 
-// SFT: rows of a JSONL file ({"messages"} or {"prompt", "completion"}) or a task's demonstrations, loss on completions only.
-// Throws DataError: a row without completion, one longer than the context (data.too_long: error), an empty file.
+// SFT: rows of a JSONL file ({"messages"} or {"prompt", "completion"}) or a task's demonstrations, loss on completions
+// only. Throws DataError: a row without completion, one longer than the context (data.too_long: error), an empty file.
 class DatasetSource : public BatchSource {
  public:
   struct Setup {

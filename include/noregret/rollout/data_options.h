@@ -15,9 +15,11 @@ struct DataOptions {
 
   template <class Visitor>
   void visit_fields(Visitor& v) {
-    v("path", path, "JSONL or JSONL.gz with {\"messages\"} or {\"prompt\", \"completion\"} rows; empty = the task's demonstrations");
+    v("path", path,
+      "JSONL or JSONL.gz with {\"messages\"} or {\"prompt\", \"completion\"} rows; empty = the task's demonstrations");
     v("batch_size", batch_size, AtLeast{1}, "examples a step");
-    v("too_long", too_long, OneOf{"error", "skip"}, "an example longer than the context stops the run, or is left out and counted");
+    v("too_long", too_long, OneOf{"error", "skip"},
+      "an example longer than the context stops the run, or is left out and counted");
   }
 };
 

@@ -1,8 +1,8 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -17,34 +17,44 @@ std::string_view finish_reason_name(FinishReason reason);  // "stop", "length"
 // One prompt and its G completions: the prompt is prefilled once. `streams` has one random stream a completion.
 struct GenerateRequest {
   std::vector<int64_t> prompt_ids;  // not empty
-  std::vector<Rng> streams;
+  std::vector<Rng> streams;         // token i of a completion takes draw i of its stream
+  std::string name;                 // in error messages; empty = "request <index>"
 };
 
 struct Completion {
   int64_t request_idx = 0;
   int64_t sample_idx = 0;
-  std::vector<int64_t> ids;      // the stop token included where the finish reason is stop
-  std::vector<float> logprobs;   // of each id under the sampling distribution; greedy: under temperature 1
+  std::vector<int64_t> ids;     // the stop token included where the finish reason is stop
+  std::vector<float> logprobs;  // of each id under the sampling distribution; greedy: under temperature 1
   FinishReason finish_reason = FinishReason::kLength;
 };
 
 struct GenerateOptions {
   int64_t max_new_tokens = 256;
-  double temperature = 1.0;      // 0 = greedy
+  double temperature = 1.0;  // 0 = greedy
   std::vector<int64_t> stop_ids;
   int64_t max_batch = 64;
 };
 
-// Samples completions with a KV cache: sequences join as slots free up and leave as they finish. A completion is a pure function of
-// (weights, prompt, stream, options) up to rounding, whatever its batch mates. Knows nothing of rewards.
+// Tokens that went through the model.
+struct GenerateStats {
+  int64_t prefill_tokens = 0;
+  int64_t decode_tokens = 0;
+};
+
+// Samples completions with a KV cache: sequences join as slots free up and leave as they finish. A completion is a pure
+// function of (weights, prompt, stream, options) up to rounding, whatever its batch mates. Knows nothing of rewards.
 // Throws DataError when prompt + max_new_tokens is longer than the context, naming the request.
 class Generator {
  public:
   Generator(const CausalLm& model, AdapterStack policy, GenerateOptions options);
 
-  // Completions by [request][sample]. `on_finished` (may be empty) hears of each as it ends: (finished, total, tokens so far).
+  // Completions by [request][sample]. `on_finished` (may be empty) hears of each as it ends: (finished, total, tokens
+  // so far).
   using OnFinished = std::function<void(int64_t, int64_t, int64_t)>;
-  std::vector<std::vector<Completion>> generate(const std::vector<GenerateRequest>& requests, const OnFinished& on_finished) const;
+  // `stats` may be null; else it is added to.
+  std::vector<std::vector<Completion>> generate(const std::vector<GenerateRequest>& requests,
+                                                const OnFinished& on_finished, GenerateStats* stats = nullptr) const;
 
  private:
   const CausalLm& model_;

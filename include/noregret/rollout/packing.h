@@ -14,10 +14,11 @@ struct Example {
   std::vector<bool> has_loss;  // one an id; the first id never has loss
 };
 
-// Groups -> packed microbatches: the prompt once a group (a segment that its completions name as prefix), at most `microbatch_tokens`
-// tokens each unless one group member alone is longer. Trajectories that are not valid and those with advantage 0 are left out; num_loss_tokens counts
-// all valid ones, so leaving out the zeros changes no gradient.
-TrainBatch pack_groups(const std::vector<TrajectoryGroup>& groups, int64_t microbatch_tokens, double temperature, at::Device device);
+// Groups -> packed microbatches: the prompt once a group (a segment that its completions name as prefix), at most
+// `microbatch_tokens` tokens each unless one group member alone is longer. Trajectories that are not valid and those
+// with advantage 0 are left out; num_loss_tokens counts all valid ones, so leaving out the zeros changes no gradient.
+TrainBatch pack_groups(const std::vector<TrajectoryGroup>& groups, int64_t microbatch_tokens, double temperature,
+                       at::Device device);
 
 // Examples -> packed microbatches, weight 1 on each loss token.
 TrainBatch pack_examples(const std::vector<Example>& examples, int64_t microbatch_tokens, at::Device device);

@@ -26,20 +26,37 @@ struct RolloutContext {
 struct RolloutRequest {
   Split split = Split::kTrain;
   Purpose purpose = Purpose::kTrain;
-  int64_t step = 0;                   // part of the random streams' keys, with task index and sample
+  int64_t step = 0;  // part of the random streams' keys, with task index and sample
   std::vector<int64_t> task_indices;
   int64_t group_size = 1;
-  GenerateOptions generate;           // stop_ids are filled in from the chat template
+  GenerateOptions generate;  // stop_ids are filled in from the chat template
   std::string truncated = "score";
 };
 
 using RolloutProgress = std::function<void(const std::string& phase, int64_t done, int64_t total)>;
 
-// Tasks -> prompts -> completions -> rewards. Advantages are not set here.
-std::vector<TrajectoryGroup> rollout(const RolloutContext& context, const AdapterStack& policy, const RolloutRequest& request,
-                                     const RolloutProgress& progress);
+struct RolloutTiming {
+  double generate_s = 0.0;
+  double reward_s = 0.0;
+  int64_t new_tokens = 0;
+};
 
-// reward/*, group/*, rollout/*, info/bits_bound of a step's groups (names: docs/metrics.md).
+// Tasks -> prompts -> completions -> rewards, a group a task index. Advantages are not set here. The random stream of a
+// completion is that of (seed, purpose, step, task index, sample); a task index that comes a second time goes on with
+// samples group_size, ... A completion ends with one of the template's stop ids or the model's end-of-sequence ids.
+// `timing` may be null. Throws DataError naming the task whose prompt does not fit the context.
+std::vector<TrajectoryGroup> rollout(const RolloutContext& context, const AdapterStack& policy,
+                                     const RolloutRequest& request, const RolloutProgress& progress,
+                                     RolloutTiming* timing = nullptr);
+
+// The numbers of a step's groups, in this order (a mean without values is left out):
+//   reward/mean                  weighted sum, over valid completions
+//   reward/<component>/{mean, std}, reward/<component>/<part>/mean   unweighted, over completions that the component
+//   scored; std with n reward/failed, reward/failed_frac   completions without a reward group/mixed_frac groups whose
+//   valid rewards differ: the only ones that teach group/{all_right,all_wrong}_frac    groups whose valid rewards are
+//   all equal, and > 0 or <= 0 rollout/tokens, rollout/length_mean, rollout/truncated_frac         new tokens; share of
+//   completions cut at max_new_tokens info/bits_bound              bits_bound() summed over the groups; success = share
+//   of valid rewards equal to the group's best
 Metrics rollout_metrics(const std::vector<TrajectoryGroup>& groups, const std::vector<std::string>& component_names);
 
 }  // namespace noregret

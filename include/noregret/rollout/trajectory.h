@@ -14,9 +14,9 @@ namespace noregret {
 // One sampled and scored completion.
 struct Trajectory {
   Completion completion;
-  std::string text;          // the completion, control tokens left out
+  std::string text;  // the completion, control tokens left out
   RubricResult score;
-  bool is_valid = false;     // takes part in the loss: scored, and not masked for truncation
+  bool is_valid = false;  // takes part in the loss: scored, and not masked for truncation
   double advantage = 0.0;
 };
 
@@ -26,11 +26,12 @@ struct TrajectoryGroup {
   std::vector<int64_t> prompt_ids;
   std::string prompt_text;
   std::vector<Trajectory> trajectories;
-  std::string adapter_digest;   // of the policy that sampled; "" = base
-  int64_t policy_version = 0;   // updates done when sampled
+  std::string adapter_digest;  // of the policy that sampled; "" = base
+  int64_t policy_version = 0;  // updates done when sampled
 };
 
-// One JSON object for rollouts/step_*.jsonl and evals/step_*.jsonl: id, prompt, reference, samples [{text, reward, status, breakdown, ...}].
+// One JSON object for rollouts/step_*.jsonl and evals/step_*.jsonl: id, prompt, reference, samples [{text, reward,
+// status, breakdown, ...}].
 Json to_json(const TrajectoryGroup& group, const std::vector<std::string>& component_names);
 
 }  // namespace noregret
