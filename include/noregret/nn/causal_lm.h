@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,8 +16,8 @@
 
 namespace noregret {
 
-// A decoder-only Llama model. Holds weights, no activations. On CPU weights are f32 (bf16 and f16 checkpoints are widened, which is
-// exact); on CUDA they keep bf16.
+// A decoder-only Llama model. Holds weights, no activations. Weights are f32 (bf16 and f16 checkpoints are widened,
+// which is exact); on CUDA a bf16 checkpoint keeps bf16.
 class CausalLm {
  public:
   // A Hugging Face folder. Throws DataError: missing or surplus tensors by name, wrong shapes, non-finite weights.
@@ -31,16 +32,17 @@ class CausalLm {
   at::ScalarType dtype() const;
   const std::vector<LinearSite>& sites() const { return sites_; }  // layer by layer q k v o gate up down; lm_head last
 
-  // Hidden states after the final norm, [N, D]. Without a cache the batch's segments have kv_slot = -1; with one, all have a slot.
-  // Throws DataError when a position is beyond the context length.
+  // Hidden states after the final norm, [N, D]. Without a cache the batch's segments have kv_slot = -1; with one, all
+  // have a slot. Throws DataError when a position is beyond the context length.
   Tensor forward(const TokenBatch& batch, const AdapterStack& stack, KvCache* cache) const;
   // f32 logits of chosen rows: [M, D] -> [M, V]. An adapter on lm_head changes the head only, tied embeddings or not.
   Tensor logits(const Tensor& hidden, const AdapterStack& stack) const;
 
-  // The same forward in steps, for activation checkpointing.
+  // The same forward in steps, for activation checkpointing: embed, then layer by layer, then final_norm.
+  ops::AttentionPlan plan(const TokenBatch& batch, const KvCache* cache) const;
   Tensor embed(const TokenBatch& batch) const;  // [N, D]
-  Tensor layer(int64_t layer_idx, const Tensor& hidden, const TokenBatch& batch, const ops::AttentionPlan& plan,
-               const AdapterStack& stack, KvCache* cache) const;
+  Tensor layer(int64_t layer_idx, const Tensor& hidden, const ops::AttentionPlan& plan, const AdapterStack& stack,
+               KvCache* cache) const;
   Tensor final_norm(const Tensor& hidden) const;
 
   // All weights by Hugging Face name, tied head left out; the order of the checkpoint. The tensors are the model's own.
@@ -55,25 +57,28 @@ class CausalLm {
     Tensor input_norm, post_norm;
     Tensor q, k, v, o, gate, up, down;
   };
+  using WeightSource = std::function<Tensor(const std::string& name, const std::vector<int64_t>& shape)>;
   CausalLm() = default;
-  void finish();  // sites and rotary tables
+  void fill(const WeightSource& weight);  // asks for every weight that config_ names, in the checkpoint's order
+  void finish();                          // sites and the rotary table
 
   HfConfig config_;
   Tensor embedding_;  // [V, D]
   std::vector<Layer> layers_;
   Tensor norm_;
-  Tensor head_;  // [V, D]; the embedding itself when tied
-  ops::RotaryTable rotary_;
+  Tensor head_;    // [V, D]; the embedding itself when tied
+  Tensor rotary_;  // ops::rotary_table()
   std::vector<LinearSite> sites_;
 };
 
 // config.json, generation_config.json and model.safetensors of the model plus, with adapters, their sum merged in f32:
-// W + scaling * B A (a tied head that is adapted is written untied). Tensors are converted to `dtype` ("f32", "bf16", "f16").
+// W + scaling * B A (a tied head that is adapted is written untied). Tensors are converted to `dtype` ("f32", "bf16",
+// "f16").
 struct ModelFiles {
   std::string config_json;
   std::string generation_config_json;
   std::string tensor_bytes;
-  double max_rounding = 0.0;   // max |merged - written| over all weights
+  double max_rounding = 0.0;  // max |merged - written| over all weights
 };
 ModelFiles model_files(const CausalLm& model, const AdapterStack& merged, const std::string& dtype);
 

@@ -8,7 +8,7 @@
 
 namespace noregret {
 
-// Keys (after rotary) and values of sequences, one slab slot a sequence: per layer [slots, K, max_length, head_dim].
+// Keys (after rotary) and values of sequences, one slab slot a sequence: per layer [slots, max_length, K, head_dim].
 class KvCache {
  public:
   KvCache(const HfConfig& config, int64_t num_slots, int64_t max_length, at::Device device, at::ScalarType dtype);
@@ -23,7 +23,8 @@ class KvCache {
 
   Tensor& keys(int64_t layer) { return keys_[layer]; }
   Tensor& values(int64_t layer) { return values_[layer]; }
-  void advance(int64_t slot, int64_t num_tokens);  // after all layers of a forward have written; bug when past max_length
+  void advance(int64_t slot,
+               int64_t num_tokens);  // after all layers of a forward have written; bug when past max_length
 
  private:
   int64_t max_length_ = 0;

@@ -1,10 +1,10 @@
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <initializer_list>
 #include <string>
 #include <string_view>
-
-#include <ATen/core/Tensor.h>
 
 namespace noregret {
 

@@ -7,8 +7,8 @@
 
 namespace noregret {
 
-// A run of consecutive packed tokens that belong to one sequence. A token attends to all tokens of the prefix (another segment of
-// the same batch, or what the cache slot holds) and causally to its own segment.
+// A run of consecutive packed tokens that belong to one sequence. A token attends to all tokens of the prefix (another
+// segment of the same batch, or what the cache slot holds) and causally to its own segment.
 struct Segment {
   int64_t begin = 0;            // first row in the batch
   int64_t length = 0;           // rows, > 0
