@@ -1,6 +1,14 @@
-# One static library a module. Public headers: include/noregret/<name>/; sources and private headers: src/<name>/.
+option(NOREGRET_WERROR "Warnings in our own sources are errors" ON)
+
+# Warnings and hardening of our own targets. _FORTIFY_SOURCE is an error without optimization.
 add_library(noregret_flags INTERFACE)
-target_compile_options(noregret_flags INTERFACE -Wall -Wextra -Werror -Wno-missing-field-initializers)
+target_compile_options(noregret_flags INTERFACE
+  -Wall -Wextra $<$<BOOL:${NOREGRET_WERROR}>:-Werror> -Wno-missing-field-initializers
+  -D_GLIBCXX_ASSERTIONS $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE> $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>
+  -fstack-protector-strong)
+target_link_options(noregret_flags INTERFACE -Wl,-z,relro,-z,now)
+
+# One static library a module. Public headers: include/noregret/<name>/; sources and private headers: src/<name>/.
 
 file(WRITE ${CMAKE_BINARY_DIR}/empty.cc "")
 
@@ -46,6 +54,7 @@ function(noregret_plugins)
 endfunction()
 
 # One test program a module (a LibTorch process costs half a second to start), tests/<module>/*_test.cc.
+# tests/build links none of our libraries; tests/gpu has the label gpu.
 function(noregret_tests)
   find_package(GTest REQUIRED)
   file(GLOB folders CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/tests/*)
@@ -58,6 +67,8 @@ function(noregret_tests)
     add_executable(${target} ${sources})
     if(TARGET noregret_${name})
       set(library noregret_${name})
+    elseif(name STREQUAL "build")
+      set(library)
     else()
       set(library noregret_run)
     endif()
@@ -67,5 +78,8 @@ function(noregret_tests)
       NOREGRET_SOURCE_DIR="${CMAKE_SOURCE_DIR}" NOREGRET_BUILD_DIR="${CMAKE_BINARY_DIR}")
     add_dependencies(${target} plugins)
     add_test(NAME ${name} COMMAND ${target})
+    if(name STREQUAL "gpu")
+      set_tests_properties(gpu PROPERTIES LABELS gpu)
+    endif()
   endforeach()
 endfunction()

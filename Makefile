@@ -1,0 +1,49 @@
+# Two commands for users: quickstart and test. The rest is for developers.
+BUILD ?= build
+JOBS ?= $(shell nproc)
+PYTHON ?= python3
+CMAKE_FLAGS ?=
+NOREGRET = $(BUILD)/noregret
+
+.PHONY: help setup build models quickstart test parity cuda-compile format clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
+
+quickstart: build  ## install what is missing, build, train a rank-1 adapter by RL into runs/quickstart
+	@if [ -e runs/quickstart ]; then mv -v runs/quickstart runs/quickstart.$$(date +%Y%m%d-%H%M%S); fi
+	$(NOREGRET) train configs/quickstart/rl.yaml --run-dir runs/quickstart
+
+test: build models  ## install what is missing, build, run all tests
+	cmake --build $(BUILD) -j $(JOBS)
+	scripts/run_tests.sh $(BUILD) -j $(JOBS)
+
+setup:  ## install what is missing: Debian packages, LibTorch, SmolLM2
+	scripts/setup.sh
+
+build: setup  ## build the program and its plugins into build/
+	cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS)
+	cmake --build $(BUILD) -j $(JOBS) --target noregret plugins
+
+models: models/smollm2-135m/config.json  ## import SmolLM2-135M into models/smollm2-135m
+
+models/smollm2-135m/config.json: .deps/smollm2.gguf | build
+	rm -rf models/smollm2-135m models/.importing && mkdir -p models
+	$(NOREGRET) import .deps/smollm2.gguf models/.importing --dtype bf16 && mv models/.importing models/smollm2-135m
+
+.deps/smollm2.gguf: | setup
+	scripts/fetch_models.sh
+
+parity: build models  ## compare with transformers and PEFT (PYTHON= one that has torch, transformers, peft)
+	$(PYTHON) tests/parity/model_parity.py --noregret $(NOREGRET) --models models
+
+cuda-compile:  ## compile the CUDA build into build-cuda (needs a CUDA toolkit, no GPU)
+	scripts/setup.sh --cuda
+	cmake -S . -B build-cuda -G Ninja -DNOREGRET_CUDA=ON $(CMAKE_FLAGS)
+	cmake --build build-cuda -j $(JOBS) --target noregret plugins gpu_test
+
+format:  ## clang-format all C++ sources
+	clang-format -i $$(git ls-files '*.cc' '*.h')
+
+clean:  ## remove build folders; runs, models and downloads stay
+	rm -rf $(BUILD) build-cuda build-gpu

@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Installs what the build needs: Debian packages, LibTorch 2.11 in .deps/site, SmolLM2-135M in .deps/smollm2.gguf.
+# Asks nothing, does only what is missing, and exits with 70 where it cannot go on.
+#
+#   scripts/setup.sh [--cuda]
+#
+# --cuda  also takes LibTorch's CUDA libraries, enough to compile a CUDA build (scripts/gpu_check.sh runs one).
+# A LibTorch of your own: set CMAKE_PREFIX_PATH to its folder, here and for the build.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source scripts/wheel_tools.sh
+
+PACKAGES=(
+  g++ cmake ninja-build make ccache unzip ca-certificates python3 python3-pip
+  zlib1g-dev libssl-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libonig-dev libutf8proc-dev libeigen3-dev
+  libgtest-dev libgmock-dev
+)
+
+missing_packages() {
+  local package installed
+  installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${PACKAGES[@]}" 2>/dev/null | sed -n 's/^installed //p' || true)
+  for package in "${PACKAGES[@]}"; do
+    grep -qxF "$package" <<<"$installed" || echo "$package"
+  done
+}
+
+install_packages() {
+  local missing sudo=()
+  command -v dpkg-query >/dev/null || fail "this is no Debian system; install what these packages hold: ${PACKAGES[*]}"
+  mapfile -t missing < <(missing_packages)
+  if ((${#missing[@]} == 0)); then return; fi
+  local install=(apt-get install -y --no-install-recommends "${missing[@]}")
+  if ((EUID != 0)); then
+    sudo -n true 2>/dev/null || fail "packages are missing and sudo cannot be used without a password; as root run:" \
+      "apt-get update && ${install[*]}"
+    sudo=(sudo -n)
+  fi
+  say "installing Debian packages: ${missing[*]}"
+  "${sudo[@]}" apt-get update -qq && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" -qq >/dev/null ||
+    fail "apt-get failed; see its message above, mend it, then run this again"
+}
+
+# own_libtorch: prints the first entry of CMAKE_PREFIX_PATH with a LibTorch, as cmake/LibTorch.cmake looks for it.
+own_libtorch() {
+  local prefix prefixes
+  IFS=':;' read -ra prefixes <<<"${CMAKE_PREFIX_PATH:-}"
+  for prefix in "${prefixes[@]}"; do
+    if [[ -e $prefix/lib/libtorch_cpu.so || -e $prefix/torch/lib/libtorch_cpu.so ]]; then
+      echo "$prefix"
+      return
+    fi
+  done
+}
+
+install_libtorch() {
+  local parts=$1 stamp=.deps/site/stamp own
+  local files=('torch/lib/libtorch_cpu.so' 'torch/lib/libc10.so' 'torch/lib/libgomp.so.1' 'torch/include/*')
+  local need_mb=1200
+  own=$(own_libtorch)
+  if [[ -n $own ]]; then
+    say "LibTorch is your own, in $own"
+    return
+  fi
+  if [[ -e $stamp ]] && cmp -s <(grep '==' $stamp) <(grep '==' scripts/wheels.txt) && grep -q "^parts.* $parts" $stamp; then return; fi
+  [[ $(uname -m) == x86_64 ]] || fail "the LibTorch wheel is for x86-64, this is $(uname -m); set CMAKE_PREFIX_PATH to a LibTorch 2.11"
+  if [[ $parts == cuda ]]; then
+    files+=('torch/lib/libtorch_cuda.so' 'torch/lib/libc10_cuda.so')
+    need_mb=1700
+  fi
+  check_disk_space .deps $need_mb
+  temp=$(mktemp -d .deps/tmp.XXXXXX)
+  trap 'rm -rf "$temp"' EXIT
+  say "downloading $(grep -o '^[a-z].*==[^ ]*' scripts/wheels.txt | paste -sd ' ') (544 MB)"
+  download_wheels scripts/wheels.txt "$temp"
+  say "unpacking LibTorch into .deps/site ($parts)"
+  unzip -q "$temp"/torch-*.whl "${files[@]}" -d "$temp/site"
+  unzip -q "$temp"/nvidia_cuda_cupti-*.whl 'nvidia/cu13/lib/libcupti.so.13' -d "$temp/site"
+  unzip -q "$temp"/nvidia_cuda_runtime-*.whl 'nvidia/cu13/lib/libcudart.so.13' -d "$temp/site"
+  { cat scripts/wheels.txt; [[ $parts == cuda ]] && echo "parts: cpu cuda" || echo "parts: cpu"; } >"$temp/site/stamp"
+  if [[ -e .deps/site ]]; then mv .deps/site "$temp/old"; fi
+  mv "$temp/site" .deps/site
+  rm -rf "$temp"
+  trap - EXIT
+}
+
+main() {
+  local parts=cpu
+  case ${1:-} in
+    '') ;;
+    --cuda) parts=cuda ;;
+    *) echo "usage: scripts/setup.sh [--cuda]" >&2; exit 64 ;;
+  esac
+  install_packages
+  mkdir -p .deps
+  exec 9>.deps/lock
+  flock 9 # two builds of one tree may set up at the same time
+  rm -rf .deps/tmp.* # of a setup that was killed
+  install_libtorch $parts
+  scripts/fetch_models.sh
+  say "all is there"
+}
+
+main "$@"

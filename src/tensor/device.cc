@@ -1,0 +1,112 @@
+#include "noregret/tensor/device.h"
+
+#include <ATen/Parallel.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "noregret/base/check.h"
+#include "noregret/base/error.h"
+#include "noregret/base/text.h"
+
+#if NOREGRET_CUDA
+#include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAFunctions.h>
+#include <c10/cuda/CUDAGuard.h>
+#endif
+
+namespace noregret {
+namespace {
+
+#if NOREGRET_CUDA
+int num_gpus() { return c10::cuda::device_count(); }
+
+std::string gpu_name(at::Device device) {
+  cudaDeviceProp properties;
+  C10_CUDA_CHECK(cudaGetDeviceProperties(&properties, device.index()));
+  return properties.name;
+}
+
+void wait_for_gpu(at::Device device) {
+  const c10::cuda::CUDAGuard guard(device);
+  c10::cuda::device_synchronize();
+}
+
+uint64_t peak_gpu_bytes(at::Device device) {
+  const c10::cuda::CUDAGuard guard(device);  // creates the context without which the allocator has no statistics
+  const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());
+  constexpr auto kAggregate = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  return static_cast<uint64_t>(stats.allocated_bytes[kAggregate].peak);
+}
+#else
+constexpr const char* kNoCudaBuild = "this program is built without CUDA";
+
+int num_gpus() { return 0; }
+std::string gpu_name(at::Device device) { NOREGRET_CHECK(false, kNoCudaBuild, ", asked for ", device.str()); }
+void wait_for_gpu(at::Device device) { NOREGRET_CHECK(false, kNoCudaBuild, ", asked for ", device.str()); }
+uint64_t peak_gpu_bytes(at::Device device) { NOREGRET_CHECK(false, kNoCudaBuild, ", asked for ", device.str()); }
+#endif
+
+at::Device with_index(at::Device device) {
+  return device.is_cuda() && !device.has_index() ? at::Device(at::kCUDA, 0) : device;
+}
+
+}  // namespace
+
+at::Device parse_device(const std::string& name) {
+  if (name == "cpu" || (name == "auto" && !cuda_is_available())) return at::Device(at::kCPU);
+  if (name != "cuda" && name != "auto") {
+    throw ConfigError(cat("device: '", name, "' is not a device; want auto, cpu or cuda"));
+  }
+  if (!is_cuda_build()) {
+    throw ConfigError(
+        "device: cuda, but this program is built without CUDA; build with -DNOREGRET_CUDA=ON, or set device: cpu");
+  }
+  if (!cuda_is_available()) {
+    throw ConfigError(
+        "device: cuda, but no GPU is visible; check that nvidia-smi lists one and CUDA_VISIBLE_DEVICES does not hide "
+        "it, "
+        "or set device: cpu");
+  }
+  return at::Device(at::kCUDA, 0);
+}
+
+bool cuda_is_available() { return num_gpus() > 0; }
+
+bool is_cuda_build() {
+#if NOREGRET_CUDA
+  return true;
+#else
+  return false;
+#endif
+}
+
+std::string device_name(at::Device device) {
+  if (device.is_cpu()) {
+    const int num_threads = at::get_num_threads();
+    return cat("cpu, ", num_threads, num_threads == 1 ? " thread" : " threads");
+  }
+  return cat(with_index(device).str(), " ", gpu_name(with_index(device)));
+}
+
+void synchronize(at::Device device) {
+  if (!device.is_cpu()) wait_for_gpu(with_index(device));
+}
+
+uint64_t peak_memory_bytes(at::Device device) {
+  if (!device.is_cpu()) return peak_gpu_bytes(with_index(device));
+  rusage usage{};
+  NOREGRET_CHECK(getrusage(RUSAGE_SELF, &usage) == 0, "getrusage failed");
+  return static_cast<uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
+}
+
+void set_num_threads(int num_threads) {
+  if (num_threads < 0) {
+    throw ConfigError(cat("threads: ", num_threads, " is negative; want the number of threads, or 0 for one a core"));
+  }
+  const int num_cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+  at::set_num_threads(num_threads == 0 ? num_cores : num_threads);
+}
+
+}  // namespace noregret
