@@ -45,10 +45,13 @@ unpack_debs() {
 }
 
 configure() {
-  local generator='Unix Makefiles'
+  local debs=$PWD/$build/debs/usr generator='Unix Makefiles'
+  local flags=(-DNOREGRET_CUDA=ON -DNOREGRET_WERROR=OFF -DCMAKE_PREFIX_PATH="$1")
   if command -v ninja >/dev/null; then generator=Ninja; fi
-  cmake -S . -B $build -G "$generator" -DNOREGRET_CUDA=ON -DNOREGRET_WERROR=OFF \
-    -DCMAKE_PREFIX_PATH="$1${NOREGRET_DEBS:+;$PWD/$build/debs/usr}"
+  if [[ -n ${NOREGRET_DEBS:-} ]]; then
+    flags+=(-DCMAKE_PREFIX_PATH="$1;$debs" -DCMAKE_CXX_FLAGS="-isystem $debs/include/x86_64-linux-gnu")
+  fi
+  cmake -S . -B $build -G "$generator" "${flags[@]}"
 }
 
 gpu_tests() {

@@ -36,8 +36,10 @@ install_packages() {
     sudo=(sudo -n)
   fi
   say "installing Debian packages: ${missing[*]}"
-  "${sudo[@]}" apt-get update -qq && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" -qq >/dev/null ||
+  if ! "${sudo[@]}" apt-get update -qq ||
+    ! "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" -qq >/dev/null; then
     fail "apt-get failed; see its message above, mend it, then run this again"
+  fi
 }
 
 # own_libtorch: prints the first entry of CMAKE_PREFIX_PATH with a LibTorch, as cmake/LibTorch.cmake looks for it.
