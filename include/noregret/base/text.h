@@ -34,6 +34,9 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 
 // `text` in single quotes, control characters and invalid UTF-8 escaped, cut to at most 80 characters: safe in one line of an error.
 std::string quoted(std::string_view text);
+// Exact matches, or std::quoted, which a std::string argument brings into the lookup, would be called.
+inline std::string quoted(const std::string& text) { return quoted(std::string_view(text)); }
+inline std::string quoted(std::string& text) { return quoted(std::string_view(text)); }
 
 // The candidate with the smallest edit distance to `name`, or "" when none is within a third of its length (at least 2 edits).
 std::string nearest_name(std::string_view name, const std::vector<std::string>& candidates);
