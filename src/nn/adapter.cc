@@ -141,6 +141,20 @@ std::string Adapter::digest() const {
 double Adapter::norm_a() const { return norm(parameters(), 0); }
 double Adapter::norm_b() const { return norm(parameters(), 1); }
 
+// ||B A||^2 = sum of (B^T B) * (A A^T): products of R x R matrices instead of out x in.
+double Adapter::norm_delta() const {
+  const at::NoGradGuard no_grad;
+  double sum = 0.0;
+  for (const std::optional<LowRank>& low_rank : by_site_) {
+    if (!low_rank) continue;
+    const Tensor a = low_rank->a.to(at::kDouble);
+    const Tensor b = low_rank->b.to(at::kDouble);
+    const double product = b.t().mm(b).mul_(a.mm(a.t())).sum().item<double>();
+    sum += low_rank->scaling * low_rank->scaling * std::max(0.0, product);
+  }
+  return std::sqrt(sum);
+}
+
 void restore_parameters(const std::vector<NamedTensor>& targets, const std::vector<NamedTensor>& values,
                         const std::string& where) {
   std::map<std::string, const Tensor*> by_name;

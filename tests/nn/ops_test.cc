@@ -68,6 +68,14 @@ TEST(RmsNorm, GradientMatchesFiniteDifferences) {
   expect_gradients([&] { return ops::rms_norm(x, weight, 1e-5).mul(mix).sum(); }, {x, weight});
 }
 
+TEST(RmsNorm, GradientOfBf16IsBf16) {
+  const Tensor x = random({3, 8}, 1, at::kBFloat16).requires_grad_();
+  const Tensor weight = random({8}, 2, at::kBFloat16).requires_grad_();
+  ops::rms_norm(x, weight, 1e-5).sum().backward();
+  EXPECT_EQ(x.grad().scalar_type(), at::kBFloat16);
+  EXPECT_EQ(weight.grad().scalar_type(), at::kBFloat16);
+}
+
 TEST(Swiglu, MatchesHandComputedValue) {
   const Tensor y = ops::swiglu(at::tensor({1.5}), at::tensor({-2.0}));
   EXPECT_NEAR(y.item<double>(), -2.0 * 1.5 / (1.0 + std::exp(-1.5)), 1e-12);
@@ -94,6 +102,17 @@ TEST(Rotary, PositionZeroChangesNothing) {
   const Tensor table = ops::rotary_table({}, 6, 1, at::kCPU);
   const Tensor x = random({1, 2, 6}, 6);
   EXPECT_TRUE(at::equal(ops::rotary(x, table.unsqueeze(1)), x));
+}
+
+TEST(Rotary, GradientMatchesFiniteDifferences) {
+  RopeOptions rope;
+  rope.type = RopeOptions::Type::kYarn;  // lengths other than 1
+  rope.factor = 4.0;
+  rope.original_max_positions = 16;
+  const Tensor rotation = ops::rotary_table(rope, 6, 5, at::kCPU).narrow(0, 2, 3).unsqueeze(1);
+  const Tensor x = random({3, 2, 6}, 6, at::kDouble).requires_grad_();
+  const Tensor mix = random({3, 2, 6}, 7, at::kDouble);
+  expect_gradients([&] { return ops::rotary(x, rotation).mul(mix).sum(); }, {x});
 }
 
 TEST(Rotary, KeepsBf16) {

@@ -55,6 +55,7 @@ class Adapter {
 
   double norm_a() const;  // Frobenius norm over all A
   double norm_b() const;
+  double norm_delta() const;  // Frobenius norm over all scaling * B A
 
  private:
   Adapter() = default;
