@@ -7,7 +7,7 @@
 namespace noregret {
 namespace {
 
-Tokenizer quickstart() { return Tokenizer::load(fs::path(NOREGRET_SOURCE_DIR) / "configs/quickstart/tokenizer"); }
+Tokenizer quickstart() { return Tokenizer::load(fs::path(NOREGRET_SOURCE_DIR) / "configs/quickstart/base"); }
 
 TEST(CharTokenizer, HasOneIdAByteAndTwoControlTokens) {
   const Tokenizer tokenizer = quickstart();

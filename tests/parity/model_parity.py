@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 TOLERANCE = 1e-4
 SEED = 7
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj", "lm_head"]
-TOKENIZER = pathlib.Path(__file__).resolve().parents[2] / "configs" / "quickstart" / "tokenizer"
+TOKENIZER = pathlib.Path(__file__).resolve().parents[2] / "configs" / "quickstart" / "base"
 TINY_VOCAB = 264  # the character tokenizer's ids, padded
 
 TINY = {

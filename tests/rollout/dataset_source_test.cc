@@ -37,7 +37,7 @@ class Sums : public TaskSource {
 class DatasetSourceTest : public testing::Test {
  protected:
   DatasetSourceTest()
-      : tokenizer_(Tokenizer::load(fs::path(NOREGRET_SOURCE_DIR) / "configs/quickstart/tokenizer")),
+      : tokenizer_(Tokenizer::load(fs::path(NOREGRET_SOURCE_DIR) / "configs/quickstart/base")),
         chat_(ChatTemplate::pick("none", tokenizer_)) {}
   ~DatasetSourceTest() override { fs::remove(path_); }
 

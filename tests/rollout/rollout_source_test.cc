@@ -35,7 +35,7 @@ class Letters : public TaskSource {
 class RolloutSourceTest : public testing::Test {
  protected:
   RolloutSourceTest()
-      : tokenizer_(Tokenizer::load(fs::path(NOREGRET_SOURCE_DIR) / "configs/quickstart/tokenizer")),
+      : tokenizer_(Tokenizer::load(fs::path(NOREGRET_SOURCE_DIR) / "configs/quickstart/base")),
         chat_(ChatTemplate::pick("none", tokenizer_)),
         model_(tiny_model(258, 64)),
         rubric_({exact_match()}, fs::path(NOREGRET_BUILD_DIR) / "rewards") {}

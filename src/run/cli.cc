@@ -1,0 +1,205 @@
+#include "noregret/run/cli.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+#include <new>
+
+#include "noregret/base/text.h"
+#include "run/verbs.h"
+
+namespace noregret {
+namespace {
+
+// The parsed flags of every verb and, once parsed, the one that was asked for.
+struct CommandLine {
+  TrainArgs train;
+  EvalArgs eval;
+  GenerateArgs generate;
+  ScoreArgs score;
+  TokenizeArgs tokenize;
+  ExportArgs export_;
+  RewardTestArgs reward_test;
+  std::string gguf, import_dir, import_dtype = "bf16";
+  std::string check_config;
+  std::vector<std::string> check_set;
+  std::function<ExitCode()> chosen;
+};
+
+void add_train(CLI::App& app, CommandLine& line, const std::filesystem::path& plugin_dir) {
+  CLI::App* verb = app.add_subcommand("train", "Train an adapter, or all weights, as a config says");
+  TrainArgs& args = line.train;
+  verb->add_option("config", args.config, "experiment, a YAML file")->required();
+  verb->add_option("--set", args.set, "change a key: optimizer.lr=1e-4 (may be repeated)")
+      ->type_name("KEY=VALUE")
+      ->take_all();
+  verb->add_option("--run-dir", args.run_dir, "where the run lies; default runs/<config name>");
+  verb->add_option("--resume", args.resume, "go on from the run's checkpoint: auto (if there is one), required, never")
+      ->check(CLI::IsMember({"auto", "required", "never"}));
+  verb->add_option("--allow", args.allow, "a config key that may differ from the run's first start (may be repeated)");
+  verb->add_option("--steps", args.steps, "updates in all, also on resume")->check(CLI::NonNegativeNumber);
+  verb->add_option("--threads", args.threads, "CPU threads")->check(CLI::Range(1, 1024));
+  verb->footer("Example: noregret train configs/quickstart/rl.yaml --set optimizer.lr=1e-3 --run-dir runs/try");
+  verb->callback(
+      [&line, plugin_dir] { line.chosen = [&line, plugin_dir] { return run_train(line.train, plugin_dir); }; });
+}
+
+void add_eval(CLI::App& app, CommandLine& line, const std::filesystem::path& plugin_dir) {
+  CLI::App* verb = app.add_subcommand("eval", "Accuracy on held-out problems, with 95 % intervals");
+  EvalArgs& args = line.eval;
+  verb->add_option("config", args.config, "experiment whose model, task and rewards are used")->required();
+  verb->add_option("--set", args.set, "change a key (may be repeated)")->type_name("KEY=VALUE")->take_all();
+  verb->add_option("--adapter", args.adapter,
+                   "a run, a checkpoint, a PEFT adapter, or none for the base; default: the config's start policy");
+  verb->add_option("--samples", args.samples, "also K sampled completions a problem: avg@K, pass@K")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--temperature", args.temperature, "of the sampled completions")->check(CLI::PositiveNumber);
+  verb->add_option("--limit", args.limit, "problems")->check(CLI::PositiveNumber);
+  verb->add_option("--output", args.output, "write every completion as JSON lines");
+  verb->add_flag("--json", args.json, "print one JSON object");
+  verb->callback(
+      [&line, plugin_dir] { line.chosen = [&line, plugin_dir] { return run_eval(line.eval, plugin_dir); }; });
+}
+
+void add_generate(CLI::App& app, CommandLine& line) {
+  CLI::App* verb = app.add_subcommand("generate", "Sample completions, or chat");
+  GenerateArgs& args = line.generate;
+  verb->add_option("model", args.model_dir, "Hugging Face model folder")->required();
+  verb->add_option("--adapter", args.adapter, "a run, a checkpoint or a PEFT adapter");
+  CLI::Option* prompt = verb->add_option("--prompt", args.prompt, "one prompt");
+  verb->add_option("--input", args.input, "JSON lines with {\"prompt\"} or {\"messages\"}; - is stdin")
+      ->excludes(prompt);
+  verb->add_flag("--chat", args.chat,
+                 "the prompt is a user's turn; without --prompt and --input: a conversation, one turn a line of stdin");
+  verb->add_option("--samples", args.samples, "completions a prompt")->check(CLI::PositiveNumber);
+  verb->add_option("--max-new-tokens", args.max_new_tokens, "tokens after which a completion is cut")
+      ->check(CLI::PositiveNumber);
+  verb->add_option("--temperature", args.temperature, "0 = greedy")->check(CLI::NonNegativeNumber);
+  verb->add_option("--seed", args.seed, "of the random streams");
+  verb->add_option("--device", args.device, "auto, cpu, cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  verb->add_option("--threads", args.threads, "CPU threads")->check(CLI::Range(1, 1024));
+  verb->add_flag("--json", args.json, "one JSON object a prompt, with ids and log-probs");
+  verb->callback([&line, prompt] {
+    line.generate.has_prompt = prompt->count() > 0;
+    line.chosen = [&line] { return run_generate(line.generate); };
+  });
+}
+
+void add_filters(CLI::App& app, CommandLine& line) {
+  CLI::App* score = app.add_subcommand("score", "Log-probs of given ids or texts, JSON lines in and out");
+  score->add_option("model", line.score.model_dir, "Hugging Face model folder")->required();
+  score->add_option("--adapter", line.score.adapter, "a run, a checkpoint or a PEFT adapter");
+  score->add_option("--input", line.score.input, "lines {\"ids\"} or {\"text\"}; - is stdin")->required();
+  score->add_option("--temperature", line.score.temperature, "of the distribution")->check(CLI::PositiveNumber);
+  score->add_option("--device", line.score.device, "auto, cpu, cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
+  score->add_option("--threads", line.score.threads, "CPU threads")->check(CLI::Range(1, 1024));
+  score->callback([&line] { line.chosen = [&line] { return run_score(line.score); }; });
+
+  CLI::App* tokenize = app.add_subcommand("tokenize", "Text to ids or back, JSON lines in and out");
+  tokenize->add_option("model", line.tokenize.model_dir, "folder with tokenizer.json")->required();
+  tokenize
+      ->add_option("--input", line.tokenize.input,
+                   "lines {\"text\"}, with --chat {\"messages\"}, with --decode {\"ids\"}; - is stdin")
+      ->required();
+  tokenize->add_flag("--decode", line.tokenize.decode, "ids to text");
+  tokenize->add_flag("--chat", line.tokenize.chat, "render messages with the model's chat template");
+  tokenize->add_flag("--bos", line.tokenize.bos, "add what the tokenizer adds at the begin");
+  tokenize->add_flag("--special", line.tokenize.special, "control tokens written in the text become their ids");
+  tokenize->callback([&line] { line.chosen = [&line] { return run_tokenize(line.tokenize); }; });
+}
+
+void add_files(CLI::App& app, CommandLine& line) {
+  CLI::App* import =
+      app.add_subcommand("import", "GGUF to a Hugging Face folder (llama; F32, F16, BF16, Q8_0, Q4_0, Q4_1)");
+  import->add_option("gguf", line.gguf, "GGUF file")->required();
+  import->add_option("out", line.import_dir, "folder to make; must not exist")->required();
+  import->add_option("--dtype", line.import_dtype, "of the weights written: f32, bf16")
+      ->check(CLI::IsMember({"f32", "bf16"}));
+  import->callback([&line] { line.chosen = [&line] { return run_import(line.gguf, line.import_dir, line.import_dtype);
+};
+}  // namespace
+);
+
+CLI::App* export_ = app.add_subcommand("export", "A run's adapter as a PEFT folder, or merged as a Hugging Face model");
+export_->add_option("source", line.export_.source, "a run or a checkpoint")->required();
+export_->add_option("out", line.export_.out_dir, "folder to make; must not exist")->required();
+export_->add_flag("--merge", line.export_.merge, "add the adapter to the base weights");
+export_->add_option("--dtype", line.export_.dtype, "of merged weights: f32, bf16, f16; default as the base")
+    ->check(CLI::IsMember({"f32", "bf16", "f16"}));
+export_->callback([&line] { line.chosen = [&line] { return run_export(line.export_); }; });
+}  // namespace noregret
+
+void add_checks(CLI::App& app, CommandLine& line, const std::filesystem::path& plugin_dir) {
+  CLI::App* check = app.add_subcommand("check", "Resolve and validate a config, print it; reads no weights");
+  check->add_option("config", line.check_config, "experiment, a YAML file")->required();
+  check->add_option("--set", line.check_set, "change a key (may be repeated)")->type_name("KEY=VALUE")->take_all();
+  check->callback([&line, plugin_dir] {
+    line.chosen = [&line, plugin_dir] { return run_check(line.check_config, line.check_set, plugin_dir); };
+  });
+
+  CLI::App* reward = app.add_subcommand("reward", "Work with reward plugins");
+  reward->require_subcommand(1);
+  CLI::App* test = reward->add_subcommand("test", "Run a plugin on items as the trainer would");
+  test->add_option("plugin", line.reward_test.plugin, "bare name, or path of a shared library")->required();
+  test->add_option("--input", line.reward_test.input,
+                   "lines {\"prompt\", \"completion\", \"reference\", \"metadata\"}; - is stdin")
+      ->required();
+  test->add_option("--options", line.reward_test.options, "the plugin's options, a JSON object");
+  test->add_flag("--json", line.reward_test.json, "JSON lines instead of a table");
+  test->callback([&line, plugin_dir] {
+    line.chosen = [&line, plugin_dir] { return run_reward_test(line.reward_test, plugin_dir); };
+  });
+
+  app.add_subcommand("version", "Print the version")->callback([&line] { line.chosen = run_version; });
+}
+
+int code(ExitCode exit_code) { return static_cast<int>(exit_code); }
+
+int guarded(const std::function<ExitCode()>& verb) {
+  try {
+    const ExitCode result = verb();
+    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+      throw IoError("stdout: cannot write all results; is the disk full?");
+    return code(result);
+  } catch (const Error& e) {
+    std::fprintf(stderr, "noregret: %s\n", e.what());
+    return code(e.code());
+  } catch (const std::bad_alloc&) {
+    std::fprintf(stderr, "noregret: out of memory; lower rollout.max_batch or train.microbatch_tokens\n");
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "noregret: internal error: %s\n", e.what());
+  }
+  return code(ExitCode::kInternal);
+}
+
+}  // namespace
+
+int run_cli(int argc, const char* const* argv, const std::filesystem::path& program_dir) {
+  const std::filesystem::path plugin_dir = program_dir / "rewards";
+  CommandLine line;
+  CLI::App app("noregret: reinforcement learning and fine-tuning of LoRA adapters on one machine", "noregret");
+  app.require_subcommand(1);
+  app.footer(
+      "`noregret VERB --help` explains a verb. Exit codes: 0 done, 64 usage, 65 bad input, 70 internal, 74 disk, 75 "
+      "stopped, 76 diverged,\n"
+      "77 rewards failed, 78 config.");
+  add_train(app, line, plugin_dir);
+  add_eval(app, line, plugin_dir);
+  add_generate(app, line);
+  add_filters(app, line);
+  add_files(app, line);
+  add_checks(app, line, plugin_dir);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    std::string verbs;
+    for (const CLI::App* verb : app.get_subcommands({})) verbs += (verbs.empty() ? "" : ", ") + verb->get_name();
+    std::fprintf(stderr, "noregret: %s; verbs: %s; see noregret --help\n", e.what(), verbs.c_str());
+    return code(ExitCode::kUsage);
+  }
+  return guarded(line.chosen);
+}
+
+}  // namespace noregret

@@ -1,0 +1,104 @@
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "noregret/base/file.h"
+#include "noregret/base/text.h"
+#include "noregret/run/trainer.h"
+#include "noregret/tensor/device.h"
+#include "run/verbs.h"
+
+namespace noregret {
+namespace {
+
+RunDir::Resume resume_mode(const std::string& name) {
+  if (name == "required") return RunDir::Resume::kRequired;
+  return name == "never" ? RunDir::Resume::kNever : RunDir::Resume::kAuto;
+}
+
+// What identifies a run besides its config. Keys that begin with sha256 are compared on resume.
+Json make_manifest(const RunConfig& config, const Inputs& inputs, const Policy& policy, const std::string& device) {
+  Json manifest = Json::object();
+  manifest["noregret"] = version_text();
+  manifest["device"] = device;
+  manifest["seed"] = config.seed;
+  manifest["sha256_base_model"] =
+      config.model.init == "random" ? sha256_file(fs::path(config.model.path) / "config.json") : policy.model.digest();
+  manifest["sha256_tokenizer"] = inputs.tokenizer.digest();
+  if (inputs.tasks) manifest["sha256_task"] = inputs.tasks->digest();
+  if (!config.data.path.empty()) manifest["sha256_data"] = sha256_file(config.data.path);
+  if (inputs.rubric) {
+    for (const Plugin& plugin : inputs.rubric->plugins()) manifest["sha256_plugins"][plugin.name()] = plugin.digest();
+  }
+  if (policy.adapter && !config.adapter->init_from.empty()) manifest["sha256_start_adapter"] = policy.adapter->digest();
+  return manifest;
+}
+
+std::string mean_text(const std::vector<double>& values, size_t begin, size_t end) {
+  double sum = 0.0;
+  for (size_t i = begin; i < end; ++i) sum += values[i];
+  char text[32];
+  std::snprintf(text, sizeof text, "%.3f", sum / static_cast<double>(end - begin));
+  return text;
+}
+
+// The last lines of a run: what was learned, and where it lies.
+std::string summary_text(const RunSummary& summary, const RunConfig& config, const Policy& policy,
+                         const RunDir& run_dir) {
+  std::string text =
+      cat("done: ", summary.steps, " steps of ", config.mode == "rl" ? "RL" : "SFT", ", ",
+          policy.adapter ? cat("rank ", policy.adapter->config().rank, " adapter") : std::string("all weights"));
+  const std::vector<double>& rewards = summary.rewards;
+  if (rewards.size() >= 10) {
+    text += cat("\nreward: ", mean_text(rewards, 0, 5), " over the first 5 steps, ",
+                mean_text(rewards, rewards.size() - 5, rewards.size()), " over the last 5");
+  }
+  for (size_t i = 0; i < summary.before.size() && i < summary.after.size(); ++i) {
+    const Evaluation& before = summary.before[i];
+    const Evaluation& after = summary.after[i];
+    const std::optional<Interval> change = accuracy_change(before, after);
+    if (!change) continue;
+    char numbers[160];
+    std::snprintf(numbers, sizeof numbers, "%.3f before, %.3f after: change %+.3f [%+.3f, %+.3f]", before.avg.mean,
+                  after.avg.mean, change->mean, change->low, change->high);
+    text += cat("\n", before.name, " accuracy on ", before.accuracy.size(), " unseen problems: ", numbers);
+    if (before.avg.mean == after.avg.mean)
+      text += "\nwarning: the accuracy did not move at all; is the adapter trained and applied?";
+  }
+  return text + cat("\nrun: ", run_dir.path().string(), "\nweights: ", run_dir.checkpoint()->string());
+}
+
+}  // namespace
+
+ExitCode run_train(const TrainArgs& args, const fs::path& plugin_dir) {
+  RunConfig config = load_run_config(args.config, args.set);
+  if (args.steps) config.train.steps = *args.steps;
+  if (args.threads) config.threads = *args.threads;
+  set_num_threads(static_cast<int>(config.threads));
+  const at::Device device = parse_device(config.device);
+  Inputs inputs = load_inputs(config, plugin_dir);
+  Policy policy = load_policy(config, device);
+
+  RunDir::Setup setup;
+  setup.path = args.run_dir.empty() ? fs::path("runs") / fs::path(args.config).stem() : fs::path(args.run_dir);
+  setup.config = write_fields(config);
+  setup.manifest = make_manifest(config, inputs, policy, device_name(device));
+  setup.resume = resume_mode(args.resume);
+  setup.allowed = args.allow;
+  setup.tensorboard = config.log.tensorboard;
+  RunDir run_dir(setup);
+
+  Reporter reporter(isatty(STDERR_FILENO) != 0);
+  reporter.keep(run_dir.log_file());
+  reporter.line(cat("noregret ", version_text(), " on ", device_name(device), ": ", args.config, " in ",
+                    run_dir.path().string()));
+  for (const std::string& warning : run_dir.warnings()) reporter.warn(warning);
+
+  SignalGuard signals;
+  Trainer trainer({&config, &inputs, &policy, &run_dir, &reporter, &signals});
+  const RunSummary summary = trainer.run();
+  reporter.line(summary_text(summary, config, policy, run_dir));
+  return ExitCode::kOk;
+}
+
+}  // namespace noregret
