@@ -68,9 +68,15 @@ void AppendFile::write(std::string_view bytes) {
   try {
     write_all(fd_, bytes, path_);
   } catch (const IoError&) {
-    if (ftruncate(fd_, static_cast<off_t>(before)) != 0) {  // no half line stays; a device has no length to restore
-    }
+    // No half line stays. A device has no length to go back to.
+    [[maybe_unused]] const int ignored = ftruncate(fd_, static_cast<off_t>(before));
     throw;
+  }
+}
+
+void AppendFile::sync() {
+  while (fsync(fd_) != 0) {
+    if (errno != EINTR) throw_io_error(path_, "cannot sync", errno);
   }
 }
 

@@ -31,6 +31,7 @@ class AppendFile {
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
   void write(std::string_view bytes);
+  void sync();            // what was written outlives a power cut
   uint64_t size() const;  // bytes
 
  private:
@@ -66,7 +67,8 @@ class DirWriter {
   bool is_committed_ = false;
 };
 
-// Checks every file of a folder written by DirWriter against its MANIFEST.json (size, SHA-256). Throws DataError naming the file.
+// Checks every file of a folder written by DirWriter against its MANIFEST.json (size, SHA-256). Throws DataError naming
+// the file.
 void verify_dir(const fs::path& dir);
 
 // Holds a lock file while it lives; a second process gets a LockedError that names the holder's pid.
