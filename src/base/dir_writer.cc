@@ -92,7 +92,7 @@ void verify_dir(const fs::path& dir) {
   const std::string where = path.string();
   const Json manifest = parse_json(read_file(path, kMaxManifestBytes), where);
   const Json& files = json_at(manifest, "files", where);
-  if (!files.is_object()) throw DataError(where + ": key 'files' is not an object");
+  if (!files.is_object()) throw DataError(where + ": key 'files' is no object, want the bytes and sha256 of each file");
   for (const auto& [name, entry] : files.items()) {
     if (!is_plain_name(name)) throw DataError(cat(where, ": file name ", quoted(name), " is not a plain name"));
     verify_file(dir / name, entry, cat(where, ": ", quoted(name)));

@@ -61,10 +61,14 @@ std::string described(const Node& node) {
   return is_value ? node.scalar : quoted(node.scalar);
 }
 
+// "<location>: ", or nothing for a value without one.
+std::string place(const Node& node) {
+  const std::string text = node.location.str();
+  return text.empty() ? "" : text + ": ";
+}
+
 [[noreturn]] void throw_value(const Node& node, const std::string& path, const std::string& want) {
-  const std::string place = node.location.str();
-  throw ConfigError(cat(place, place.empty() ? "" : ": ", path.empty() ? "the value" : path, " is ", described(node),
-                        ", want ", want));
+  throw ConfigError(cat(place(node), path.empty() ? "the value" : path, " is ", described(node), ", want ", want));
 }
 
 // How to mend what looks like a number but is not one here.
@@ -221,10 +225,9 @@ const Node* FieldReader::take(const char* name) {
 void FieldReader::finish() const {
   for (const auto& [key, value] : node_->map) {
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
-    const std::string place = value.location.str();
-    throw ConfigError(cat(place, place.empty() ? "" : ": ", "unknown key ", quoted(child_path(key)),
-                          did_you_mean(key, known_),
-                          did_you_mean(key, known_).empty() ? "; known keys: " : " Known keys: ",
+    const std::string suggestion = did_you_mean(key, known_);
+    throw ConfigError(cat(place(value), "unknown key ", quoted(child_path(key)),
+                          suggestion.empty() ? "; known keys: " : suggestion + " Known keys: ",
                           known_.empty() ? "none" : join(known_, ", ")));
   }
 }

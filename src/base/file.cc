@@ -74,11 +74,7 @@ void AppendFile::write(std::string_view bytes) {
   }
 }
 
-void AppendFile::sync() {
-  while (fsync(fd_) != 0) {
-    if (errno != EINTR) throw_io_error(path_, "cannot sync", errno);
-  }
-}
+void AppendFile::sync() { sync_descriptor(fd_, path_); }
 
 uint64_t AppendFile::size() const {
   struct stat status {};

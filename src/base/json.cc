@@ -12,6 +12,21 @@
 namespace noregret {
 namespace {
 
+constexpr size_t kMaxReason = 160;  // a number that overflows is named with all its digits
+
+// What is wrong, from the library's "[json.exception...] parse error at line 1, column 5: syntax error while parsing
+// value - invalid literal; last read: '...'; expected ..."; without what was read, which has any length and any
+// characters.
+std::string reason_of(std::string text) {
+  if (const size_t end = text.find("] "); end != std::string::npos) text.erase(0, end + 2);
+  if (text.rfind("parse error at ", 0) == 0) text.erase(0, text.find(": ") + 2);
+  if (const size_t begin = text.find("; last read: "); begin != std::string::npos) {
+    const size_t end = text.rfind("'; expected ");
+    text.erase(begin, end == std::string::npos || end < begin ? end : end + 1 - begin);
+  }
+  return text.substr(0, kMaxReason);
+}
+
 // Builds the value from the parser's events, which lets it refuse deep nesting while it reads and see both of two equal
 // keys. Objects are built by appending: a lookup for each key of a vocabulary would take quadratic time.
 class TreeBuilder : public nlohmann::json_sax<Json> {
@@ -83,17 +98,16 @@ class TreeBuilder : public nlohmann::json_sax<Json> {
     if (twice != keys.end()) throw DataError(cat(where_, ": key ", quoted(*twice), " is there twice"));
   }
 
-  // `reason` is the library's: "[json.exception...] parse error at line 1, column 5: syntax error while parsing ...".
   [[noreturn]] void fail(size_t position, const std::string& reason) const {
-    const std::string_view before = text_.substr(0, std::min(position, text_.size()));
+    std::string_view before = text_.substr(0, std::min(position, text_.size()));
+    if (!before.empty() && before.back() == '\n')
+      before.remove_suffix(1);  // what a line end ends is on the line before
     const auto num_breaks = std::count(before.begin(), before.end(), '\n');
     const size_t last_break = before.rfind('\n');
     const size_t column = last_break == std::string_view::npos ? before.size() : before.size() - last_break - 1;
     const bool is_one_line = text_.find('\n') == std::string_view::npos;
-    const size_t colon = reason.find(": ");
-    const std::string why = colon == std::string::npos ? reason : reason.substr(colon + 2);
     throw DataError(cat(where_, ": not JSON at ", is_one_line ? "" : cat("line ", num_breaks + 1, ", "), "column ",
-                        column, ": ", why.substr(0, 300)));
+                        std::max<size_t>(column, 1), ": ", reason_of(reason)));
   }
 
   std::string_view text_;
@@ -102,6 +116,41 @@ class TreeBuilder : public nlohmann::json_sax<Json> {
   Json root_;
   std::vector<Open> open_;
 };
+
+// The library's own digits are not always the shortest: about 1 double in 1,000 gets one more.
+std::string number_text(double value) {
+  if (!std::isfinite(value)) return "null";
+  const std::string text = shortest(value);
+  const bool looks_like_integer = text.find_first_of(".e") == std::string::npos;
+  return looks_like_integer ? text + ".0" : text;
+}
+
+std::string plain_dump(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+void dump_to(std::string& out, const Json& value) {
+  if (value.is_number_float()) {
+    out += number_text(value.get<double>());
+  } else if (value.is_array()) {
+    out += '[';
+    for (size_t i = 0; i < value.size(); ++i) {
+      if (i > 0) out += ',';
+      dump_to(out, value[i]);
+    }
+    out += ']';
+  } else if (value.is_object()) {
+    out += '{';
+    bool is_first = true;
+    for (const auto& [key, item] : value.items()) {
+      if (!is_first) out += ',';
+      is_first = false;
+      out += plain_dump(Json(key)) + ":";
+      dump_to(out, item);
+    }
+    out += '}';
+  } else {
+    out += plain_dump(value);
+  }
+}
 
 std::string kind_of(const Json& value) {
   switch (value.type()) {
@@ -137,7 +186,11 @@ Json parse_json(std::string_view text, std::string_view where, int max_depth) {
   return builder.take_root();
 }
 
-std::string dump_json(const Json& value) { return value.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string dump_json(const Json& value) {
+  std::string out;
+  dump_to(out, value);
+  return out;
+}
 
 Json json_float(float value) {
   if (!std::isfinite(value)) return Json(static_cast<double>(value));

@@ -16,12 +16,6 @@ namespace {
 
 constexpr size_t kMaxCall = size_t{1} << 30;  // read(2) and write(2) move at most 2 GiB at a time
 
-void sync_descriptor(const Descriptor& file, const fs::path& path) {
-  while (fsync(file.get()) != 0) {
-    if (errno != EINTR) throw_io_error(path, "cannot sync", errno);
-  }
-}
-
 }  // namespace
 
 Descriptor::~Descriptor() {
@@ -43,7 +37,7 @@ OpenInput open_input(const fs::path& path) {
   if (file.get() < 0 || fstat(file.get(), &status) != 0)
     throw DataError(cat(name, ": cannot open: ", errno_text(errno)));
   if (S_ISDIR(status.st_mode)) throw DataError(name + ": is a folder, want a file");
-  if (!S_ISREG(status.st_mode)) throw DataError(name + ": is a pipe or a device, want a regular file");
+  if (!S_ISREG(status.st_mode)) throw DataError(name + ": is no regular file");
   return {std::move(file), static_cast<uint64_t>(status.st_size)};
 }
 
@@ -75,17 +69,23 @@ void write_all(int fd, std::string_view bytes, const fs::path& path) {
   }
 }
 
+void sync_descriptor(int fd, const fs::path& path) {
+  while (fsync(fd) != 0) {
+    if (errno != EINTR) throw_io_error(path, "cannot sync", errno);
+  }
+}
+
 void write_synced_file(const fs::path& path, std::string_view bytes) {
   Descriptor file = open_output(path, O_WRONLY | O_CREAT | O_EXCL);
   write_all(file.get(), bytes, path);
-  sync_descriptor(file, path);
+  sync_descriptor(file.get(), path);
   if (close(file.release()) != 0) throw_io_error(path, "cannot close", errno);
 }
 
 void sync_folder(const fs::path& dir) {
   const Descriptor folder(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0) throw_io_error(dir, "cannot open the folder", errno);
-  sync_descriptor(folder, dir);
+  sync_descriptor(folder.get(), dir);
 }
 
 void rename_path(const fs::path& from, const fs::path& to) {

@@ -42,6 +42,9 @@ Descriptor open_output(const fs::path& path, int flags);
 // Writes all of it. Throws IoError.
 void write_all(int fd, std::string_view bytes, const fs::path& path);
 
+// fsync(2). Throws IoError.
+void sync_descriptor(int fd, const fs::path& path);
+
 // Makes a new file, writes all of it and syncs. Throws IoError.
 void write_synced_file(const fs::path& path, std::string_view bytes);
 

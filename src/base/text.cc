@@ -110,7 +110,7 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
     const size_t shorter = std::min(name.size(), candidate.size());
     if (longer - shorter >= best) continue;
     const size_t distance = edit_distance(name, candidate);
-    if (distance >= best || distance == longer) continue;  // equal to the longer: no character in common
+    if (distance >= best || distance == longer) continue;
     best = distance;
     nearest = candidate;
   }

@@ -8,9 +8,10 @@ namespace noregret::internal {
 }  // namespace noregret::internal
 
 // On in every build. The rest of the arguments is printed by cat(); give both values of a comparison.
-#define NOREGRET_CHECK(condition, ...)                                                                            \
-  do {                                                                                                            \
-    if (!(condition)) {                                                                                           \
-      ::noregret::internal::check_failed(__FILE__, __LINE__, #condition, ::noregret::cat("" __VA_OPT__(, ) __VA_ARGS__)); \
-    }                                                                                                             \
+#define NOREGRET_CHECK(condition, ...)                                                    \
+  do {                                                                                    \
+    if (!(condition)) {                                                                   \
+      ::noregret::internal::check_failed(__FILE__, __LINE__, #condition,                  \
+                                         ::noregret::cat("" __VA_OPT__(, ) __VA_ARGS__)); \
+    }                                                                                     \
   } while (false)

@@ -20,9 +20,9 @@ class Rng {
 
   uint32_t next_u32();
   uint64_t next_u64();
-  float uniform();                          // in [0, 1), 24 random bits, one draw
-  float uniform(float low, float high);     // low + (high - low) * uniform()
-  uint64_t below(uint64_t n);               // in [0, n), unbiased; n > 0
+  float uniform();                            // in [0, 1), 24 random bits, one draw
+  float uniform(float low, float high);       // low + (high - low) * uniform()
+  uint64_t below(uint64_t n);                 // in [0, n), unbiased; n > 0
   float uniform_at(uint64_t position) const;  // uniform() of draw number `position`; does not move the stream
 
   uint64_t key() const { return key_; }
