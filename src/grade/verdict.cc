@@ -1,0 +1,23 @@
+#include "noregret/grade/verdict.h"
+
+namespace noregret {
+
+std::string_view verdict_name(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::kEqual:
+      return "equal";
+    case Verdict::kNotEqual:
+      return "not_equal";
+    case Verdict::kNoAnswer:
+      return "no_answer";
+    case Verdict::kPredUnparsable:
+      return "pred_unparsable";
+    case Verdict::kOverCap:
+      return "over_cap";
+    case Verdict::kGoldUnparsable:
+      return "gold_unparsable";
+  }
+  return "unknown";
+}
+
+}  // namespace noregret
