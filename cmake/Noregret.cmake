@@ -53,10 +53,30 @@ function(noregret_plugins)
   endforeach()
 endfunction()
 
+# tests/reward/plugins/<name>.{c,cc} becomes build/test_plugins/lib<name>.so: bad plugins, and one in plain C. As a user would compile
+# them: no library of ours, no flags beyond warnings.
+enable_language(C)
+function(noregret_test_plugins)
+  add_custom_target(test_plugins)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/reward/plugins/*.c ${CMAKE_SOURCE_DIR}/tests/reward/plugins/*.cc)
+  foreach(source ${sources})
+    get_filename_component(name ${source} NAME_WE)
+    set(target test_plugin_${name})
+    add_library(${target} MODULE ${source})
+    set_target_properties(${target} PROPERTIES
+      OUTPUT_NAME ${name} LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test_plugins
+      C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF)
+    target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR}/include ${CMAKE_SOURCE_DIR})
+    target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic $<$<BOOL:${NOREGRET_WERROR}>:-Werror>)
+    add_dependencies(test_plugins ${target})
+  endforeach()
+endfunction()
+
 # One test program a module (a LibTorch process costs half a second to start), tests/<module>/*_test.cc.
 # tests/build links none of our libraries; tests/gpu has the label gpu.
 function(noregret_tests)
   find_package(GTest REQUIRED)
+  noregret_test_plugins()
   file(GLOB folders CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/tests/*)
   foreach(name ${folders})
     file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${name}/*_test.cc)
@@ -69,6 +89,8 @@ function(noregret_tests)
       set(library noregret_${name})
     elseif(name STREQUAL "build")
       set(library)
+    elseif(name STREQUAL "rewards")
+      set(library noregret_reward)   # a process without LibTorch, as a worker is
     else()
       set(library noregret_run)
     endif()
@@ -77,6 +99,12 @@ function(noregret_tests)
     target_compile_definitions(${target} PRIVATE
       NOREGRET_SOURCE_DIR="${CMAKE_SOURCE_DIR}" NOREGRET_BUILD_DIR="${CMAKE_BINARY_DIR}")
     add_dependencies(${target} plugins)
+    if(name STREQUAL "reward")
+      add_dependencies(${target} test_plugins)
+    endif()
+    if(name STREQUAL "e2e")
+      add_dependencies(${target} noregret)
+    endif()
     add_test(NAME ${name} COMMAND ${target})
     if(name STREQUAL "gpu")
       set_tests_properties(gpu PROPERTIES LABELS gpu)

@@ -30,13 +30,13 @@ struct PartScore {
 // One plugin's verdict on one item.
 struct ComponentScore {
   ScoreStatus status = ScoreStatus::kFailed;
-  double score = 0.0;          // meaningful only when kOk; finite and in the plugin's declared range
-  std::string error;           // when failed
+  double score = 0.0;  // meaningful only when kOk; finite and in the plugin's declared range
+  std::string error;   // when failed
   std::vector<PartScore> parts;
 };
 
-// The rubric's verdict on one item. `reward` = sum of weight * score; when any component of non-zero weight failed, the status is
-// kFailed and the sample takes no part in the loss. A failure is never a number.
+// The rubric's verdict on one item. `reward` = sum of weight * score; when any component of non-zero weight failed, the
+// status is kFailed and the sample takes no part in the loss. A failure is never a number.
 struct RubricResult {
   ScoreStatus status = ScoreStatus::kFailed;
   double reward = 0.0;
@@ -44,11 +44,13 @@ struct RubricResult {
   std::vector<ComponentScore> breakdown;  // one a component, in the rubric's order
 };
 
-// A reward plugin in a shared library (reward/abi.h), loaded into this process.
+// A reward plugin in a shared library (reward/abi.h), loaded into this process and never unloaded. A plugin that
+// crashes takes the process with it. score() may be called from several threads; a plugin that is not thread-safe is
+// then called in turns.
 class Plugin {
  public:
-  // `name_or_path`: a bare name is lib<name>.so in plugin_dir; else a path. Throws ConfigError: not there (listing what is),
-  // not a plugin, another ABI, options that it refuses.
+  // `name_or_path`: a bare name is lib<name>.so in plugin_dir; else a path. Throws ConfigError: not there (listing what
+  // is), not a plugin, another ABI, options that it refuses.
   Plugin(const std::string& name_or_path, const std::string& options_json, const std::filesystem::path& plugin_dir);
   ~Plugin();
   Plugin(Plugin&&) noexcept;

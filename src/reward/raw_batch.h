@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "noregret/reward/abi.h"
+#include "noregret/reward/rubric.h"
+
+namespace noregret {
+
+bool is_component_name(std::string_view name);  // 1 to NOREGRET_NAME_CAPACITY of A-Z a-z 0-9 _ . -
+
+// What a plugin wrote as a message: one line, valid UTF-8. A character that the end of its buffer cut is dropped.
+std::string plugin_text(std::string_view text);
+
+// The items and results of one call, as the border to a plugin has them. The items must outlive it.
+class RawBatch {
+ public:
+  explicit RawBatch(std::span<const ScoreItem> items);
+
+  const noregret_item* items() const { return items_.data(); }
+  noregret_result* results() { return results_.data(); }
+  size_t size() const { return items_.size(); }
+
+  // What the plugin said of item i, checked: nothing that it wrote is trusted.
+  ComponentScore verdict(size_t i, double min_reward, double max_reward) const;
+
+ private:
+  static constexpr size_t kErrorCapacity = 512;
+  static constexpr size_t kNumParts = 16;
+
+  std::string why_invalid(const noregret_result& result, double min_reward, double max_reward) const;
+  std::string read_parts(size_t i, std::vector<PartScore>& parts) const;  // returns what is wrong, or ""
+
+  std::vector<noregret_item> items_;
+  std::vector<noregret_result> results_;
+  std::vector<char> errors_;
+  std::vector<noregret_part> parts_;
+};
+
+}  // namespace noregret

@@ -1,0 +1,19 @@
+#include "tests/support/reward_conformance.h"
+
+namespace noregret {
+namespace {
+
+ScoreItem item(const std::string& completion, const std::string& reference) {
+  return ScoreItem{"item", "What is 12 - 4?", completion, reference, "{}", "stop"};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shipped, RewardConformance,
+    testing::Values(RewardSubject{"exact_match", "{}", item(" eight\n", "eight"), item("seven", "eight")},
+                    RewardSubject{"gsm8k_answer", "{}", item("12-4=8\n#### 8", "8"), item("12-4=9\n#### 9", "8")},
+                    RewardSubject{"gsm8k_answer", R"({"strict":false})", item("It is 8.", "8"), item("It is 9.", "8")},
+                    RewardSubject{"format", "{}", item("12-4=8\n#### 8", "8"), item("It is 8.", "8")}),
+    [](const auto& info) { return info.param.plugin + std::to_string(info.index); });
+
+}  // namespace
+}  // namespace noregret

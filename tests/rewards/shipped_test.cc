@@ -1,0 +1,192 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "noregret/base/jsonl.h"
+#include "noregret/base/text.h"
+#include "noregret/reward/rubric.h"
+
+namespace noregret {
+namespace {
+
+using testing::HasSubstr;
+
+Plugin load(const std::string& name, const std::string& options_json = "{}") {
+  return Plugin(name, options_json, fs::path(NOREGRET_BUILD_DIR) / "rewards");
+}
+
+ScoreItem item(const std::string& completion, const std::string& reference, const std::string& finish_reason = "stop") {
+  return ScoreItem{"item", "prompt", completion, reference, "{}", finish_reason};
+}
+
+ComponentScore judge(const Plugin& plugin, const ScoreItem& one) { return plugin.score({&one, 1}).at(0); }
+
+double score_of(const Plugin& plugin, const ScoreItem& one) {
+  const ComponentScore score = judge(plugin, one);
+  EXPECT_EQ(score.status, ScoreStatus::kOk) << score.error;
+  return score.score;
+}
+
+double part_of(const ComponentScore& score, const std::string& name) {
+  for (const PartScore& part : score.parts) {
+    if (part.name == name) return part.value;
+  }
+  ADD_FAILURE() << "no part " << name;
+  return -1.0;
+}
+
+// ---- all
+
+TEST(ShippedPlugins, NeedNoLibTorch) {
+  for (const char* name : {"exact_match", "gsm8k_answer", "format"}) (void)load(name);
+  const std::string maps = read_file("/proc/self/maps");
+  EXPECT_THAT(maps, HasSubstr("libgsm8k_answer.so"));
+  EXPECT_THAT(maps, testing::Not(HasSubstr("libtorch")));
+  EXPECT_THAT(maps, testing::Not(HasSubstr("libc10")));
+}
+
+TEST(ShippedPlugins, ScoresGoFromZeroToOne) {
+  for (const char* name : {"exact_match", "gsm8k_answer", "format"}) {
+    EXPECT_EQ(load(name).min_reward(), 0.0);
+    EXPECT_EQ(load(name).max_reward(), 1.0);
+  }
+}
+
+// ---- exact_match
+
+TEST(ExactMatch, OuterWhiteSpaceDoesNotMatter) {
+  const Plugin plugin = load("exact_match");
+  EXPECT_EQ(score_of(plugin, item("eight", "eight")), 1.0);
+  EXPECT_EQ(score_of(plugin, item(" \n eight\t", "eight\n")), 1.0);
+}
+
+TEST(ExactMatch, AllElseMatters) {
+  const Plugin plugin = load("exact_match");
+  for (const char* text : {"Eight", "eight.", "eig ht", "eigh", "eighteen", ""})
+    EXPECT_EQ(score_of(plugin, item(text, "eight")), 0.0) << text;
+}
+
+TEST(ExactMatch, CutCompletionIsComparedAsItStands) {
+  EXPECT_EQ(score_of(load("exact_match"), item("a", "a", "length")), 1.0);
+}
+
+TEST(ExactMatch, EmptyReferenceIsAFailure) {
+  for (const char* reference : {"", " \n"}) {
+    const ComponentScore score = judge(load("exact_match"), item("", reference));
+    EXPECT_EQ(score.status, ScoreStatus::kFailed);
+    EXPECT_THAT(score.error, HasSubstr("reference is empty"));
+  }
+}
+
+// ---- gsm8k_answer
+
+TEST(Gsm8kAnswer, PaysTheNumberAfterTheMark) {
+  const Plugin plugin = load("gsm8k_answer");
+  EXPECT_EQ(score_of(plugin, item("5+7=12. 12-4=8.\n#### 8", "8")), 1.0);
+  EXPECT_EQ(score_of(plugin, item("#### 1,008.00", "1008")), 1.0);
+  EXPECT_EQ(score_of(plugin, item("8", "8")), 0.0);
+}
+
+TEST(Gsm8kAnswer, OtherNumbersAreNotPaid) {
+  const Plugin plugin = load("gsm8k_answer");
+  for (const char* text :
+       {"#### 9", "#### 7", "#### -8", "#### 80", "#### 0.8", "#### 18", "#### 8.0001", "#### 8/1", "#### 8 or 9"}) {
+    EXPECT_EQ(score_of(plugin, item(text, "8")), 0.0) << text;
+  }
+}
+
+TEST(Gsm8kAnswer, NoAnswerIsAVerdict) {
+  const Plugin plugin = load("gsm8k_answer");
+  for (const char* text : {"", "I do not know.", "####", "#### eight"})
+    EXPECT_EQ(score_of(plugin, item(text, "8")), 0.0) << text;
+}
+
+TEST(Gsm8kAnswer, StrictIsTheDefault) {
+  EXPECT_EQ(score_of(load("gsm8k_answer"), item("It is 8.", "8")), 0.0);
+  EXPECT_EQ(score_of(load("gsm8k_answer", R"({"strict":true})"), item("It is 8.", "8")), 0.0);
+  EXPECT_EQ(score_of(load("gsm8k_answer", R"({"strict":false})"), item("It is 8.", "8")), 1.0);
+}
+
+TEST(Gsm8kAnswer, CutAnswerIsNotPaid) {
+  const Plugin plugin = load("gsm8k_answer");
+  EXPECT_EQ(score_of(plugin, item("#### 1", "1", "length")), 0.0);
+  EXPECT_EQ(score_of(plugin, item("#### 1\nSo", "1", "length")), 1.0);
+  EXPECT_EQ(score_of(plugin, item("#### 1", "1", "abort")), 0.0);
+}
+
+TEST(Gsm8kAnswer, ReferenceThatIsNoNumberIsAFailure) {
+  const ComponentScore score = judge(load("gsm8k_answer"), item("#### 8", "eight"));
+  EXPECT_EQ(score.status, ScoreStatus::kFailed);
+  EXPECT_EQ(score.error, "the reference 'eight' is no number; want one, alone or after \"####\"");
+}
+
+TEST(Gsm8kAnswer, PartsTellAnsweredFromMarked) {
+  const Plugin plugin = load("gsm8k_answer", R"({"strict":false})");
+  const ComponentScore marked = judge(plugin, item("#### 9", "8"));
+  EXPECT_EQ(part_of(marked, "answered"), 1.0);
+  EXPECT_EQ(part_of(marked, "strict"), 1.0);
+  const ComponentScore plain = judge(plugin, item("It is 9.", "8"));
+  EXPECT_EQ(part_of(plain, "answered"), 1.0);
+  EXPECT_EQ(part_of(plain, "strict"), 0.0);
+  const ComponentScore none = judge(plugin, item("#### nine", "8"));
+  EXPECT_EQ(part_of(none, "answered"), 0.0);
+  EXPECT_EQ(part_of(none, "strict"), 0.0);
+}
+
+TEST(Gsm8kAnswer, MisspeltOptionIsRefusedWithAHint) {
+  try {
+    load("gsm8k_answer", R"({"stict":false})");
+    FAIL() << "no error";
+  } catch (const ConfigError& e) {
+    EXPECT_THAT(e.what(),
+                HasSubstr("reward plugin gsm8k_answer: options: unknown key 'stict'; did you mean 'strict'?"));
+  }
+}
+
+TEST(Gsm8kAnswer, EverySolutionOfGsm8kIsRightAndItsNeighbourWrong) {
+  const char* data = std::getenv("NOREGRET_TEST_DATA");
+  if (data == nullptr) GTEST_SKIP() << "NOREGRET_TEST_DATA is not set";
+  std::vector<ScoreItem> right;
+  std::vector<ScoreItem> wrong;
+  for (const char* file : {"train.jsonl.gz", "test.jsonl.gz"}) {
+    for (const JsonLine& row : read_jsonl(fs::path(data) / "gsm8k" / file)) {
+      const std::string solution = json_string(row.value, "answer", file);
+      const size_t mark = solution.rfind("####");
+      std::string number = solution.substr(mark + 5);
+      right.push_back(item(solution, number));
+      std::erase(number, ',');
+      wrong.push_back(
+          item(solution.substr(0, mark) + "#### " + std::to_string(std::stoll(number) + 1), right.back().reference));
+    }
+  }
+  EXPECT_EQ(right.size(), 7473u + 1319u);  // as the data set has it
+  const Plugin plugin = load("gsm8k_answer");
+  for (const ComponentScore& score : plugin.score(right)) EXPECT_EQ(score.score, 1.0) << score.error;
+  for (const ComponentScore& score : plugin.score(wrong)) {
+    EXPECT_EQ(score.status, ScoreStatus::kOk) << score.error;
+    EXPECT_EQ(score.score, 0.0);
+  }
+}
+
+// ---- format
+
+TEST(Format, WantsOneAnswerLineAtTheEnd) {
+  const Plugin plugin = load("format");
+  EXPECT_EQ(score_of(plugin, item("5+7=12.\n#### 12", "8")), 1.0);
+  for (const char* text : {"", "12", "#### 12\nDone.", "#### 1\n#### 12", "It is #### 12", "#### twelve", "#### $12"}) {
+    EXPECT_EQ(score_of(plugin, item(text, "8")), 0.0) << text;
+  }
+}
+
+TEST(Format, NeedsNoReference) { EXPECT_EQ(score_of(load("format"), item("#### 12", "")), 1.0); }
+
+TEST(Format, CutLineDoesNotCount) { EXPECT_EQ(score_of(load("format"), item("#### 12", "12", "length")), 0.0); }
+
+TEST(Format, StyleIsChecked) {
+  EXPECT_EQ(load("format", R"({"style":"gsm8k"})").name(), "format");
+  EXPECT_THROW(load("format", R"({"style":"boxed"})"), ConfigError);
+}
+
+}  // namespace
+}  // namespace noregret
