@@ -77,10 +77,10 @@ TEST_F(InputFileTest, FolderIsRefused) { EXPECT_THAT(open_error(dir_), HasSubstr
 TEST_F(InputFileTest, FifoIsRefusedWithoutWaiting) {
   const fs::path fifo = dir_ / "fifo";
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
-  EXPECT_THAT(open_error(fifo), HasSubstr("want a regular file"));
+  EXPECT_THAT(open_error(fifo), HasSubstr("is no regular file"));
 }
 
-TEST_F(InputFileTest, DeviceIsRefused) { EXPECT_THAT(open_error("/dev/null"), HasSubstr("want a regular file")); }
+TEST_F(InputFileTest, DeviceIsRefused) { EXPECT_THAT(open_error("/dev/null"), HasSubstr("is no regular file")); }
 
 TEST_F(InputFileTest, MovedFileStaysReadable) {
   InputFile first(write("0123456789"));

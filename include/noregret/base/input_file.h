@@ -10,7 +10,7 @@ namespace noregret {
 // A regular file that is read in parts. Move-only; reading is thread-safe.
 class InputFile {
  public:
-  // Throws DataError: "<path>: no such file", "is a folder, want a file", "is a pipe or a device, want a regular file".
+  // Throws DataError: "<path>: no such file", "is a folder, want a file", "is no regular file" (a pipe would wait).
   explicit InputFile(const std::filesystem::path& path);
   ~InputFile();
   InputFile(InputFile&& other) noexcept;

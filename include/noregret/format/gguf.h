@@ -3,16 +3,19 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
+#include "noregret/base/input_file.h"
+
 namespace noregret {
 
-// A value of a GGUF file's metadata. Arrays are of one kind: strings, integers or floats.
-using GgufValue = std::variant<bool, int64_t, double, std::string, std::vector<std::string>, std::vector<int64_t>, std::vector<double>>;
+// A value of a GGUF file's metadata. Arrays are of one kind: strings, integers (booleans too) or floats.
+using GgufValue = std::variant<bool, int64_t, double, std::string, std::vector<std::string>, std::vector<int64_t>,
+                               std::vector<double>>;
 
 struct GgufTensor {
   std::string name;
@@ -22,16 +25,19 @@ struct GgufTensor {
   uint64_t num_bytes = 0;
 };
 
-// A GGUF container, version 2 or 3 (ggml docs/gguf.md). Counts, lengths, sums and alignment are checked before allocation.
-// A tensor type other than F32, F16, BF16, Q8_0, Q4_0, Q4_1 is refused by name. Throws DataError naming file and place.
+// A little-endian GGUF container, version 2 or 3 (ggml docs/gguf.md). Counts, lengths, sums and alignment are checked
+// before allocation; tensors may not overlap or reach beyond the file. A tensor type other than F32, F16, BF16, Q8_0,
+// Q4_0, Q4_1 is refused by name, arrays of arrays too. Throws DataError naming file and place.
 class GgufFile {
  public:
   static GgufFile open(const std::filesystem::path& path);
 
+  const std::filesystem::path& path() const { return file_.path(); }
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
   const GgufTensor* find(std::string_view name) const;
   bool has(const std::string& key) const { return metadata_.count(key) > 0; }
   // Typed metadata; each throws DataError when the key is absent or of another kind.
+  bool boolean(const std::string& key) const;
   const std::string& string(const std::string& key) const;
   int64_t integer(const std::string& key) const;
   double number(const std::string& key) const;  // integers too
@@ -43,7 +49,11 @@ class GgufFile {
   std::vector<float> read_f32(const GgufTensor& tensor) const;
 
  private:
-  std::filesystem::path path_;
+  template <class T>
+  const T& get(const std::string& key, const char* want) const;
+
+  explicit GgufFile(InputFile file) : file_(std::move(file)) {}
+  InputFile file_;
   std::vector<GgufTensor> tensors_;
   std::map<std::string, GgufValue> metadata_;
 };

@@ -1,19 +1,24 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "noregret/base/input_file.h"
 
 namespace noregret {
 
 enum class DType { kF64, kF32, kF16, kBF16, kI64, kI32, kI16, kI8, kU8, kBool };
-size_t dtype_size(DType dtype);               // bytes an element
-std::string_view dtype_name(DType dtype);     // "F32", as safetensors writes it
+size_t dtype_size(DType dtype);            // bytes an element
+std::string_view dtype_name(DType dtype);  // "F32", as safetensors writes it
 
 struct TensorInfo {
   std::string name;
@@ -23,19 +28,16 @@ struct TensorInfo {
   uint64_t num_bytes = 0;
 };
 
-// A safetensors file: u64 little-endian header length, JSON header, row-major little-endian data (huggingface/safetensors).
-// Strict: lengths, offsets without holes or overlaps, sizes that match shapes, unique names are all checked on open,
-// before anything is allocated by what the file says. Throws DataError naming file and tensor.
+// A safetensors file: u64 little-endian header length, JSON header, row-major little-endian data
+// (huggingface/safetensors). Strict: lengths, offsets without holes or overlaps, sizes that match shapes, unique names
+// are all checked on open, before anything is allocated by what the file says. Tensors without elements lie between
+// others. A symbolic link is followed only into the blobs folder of a Hugging Face cache. Throws DataError naming file
+// and tensor.
 class SafetensorsFile {
  public:
   static SafetensorsFile open(const std::filesystem::path& path);
-  ~SafetensorsFile();
-  SafetensorsFile(SafetensorsFile&&) noexcept;
-  SafetensorsFile& operator=(SafetensorsFile&&) noexcept;
-  SafetensorsFile(const SafetensorsFile&) = delete;
-  SafetensorsFile& operator=(const SafetensorsFile&) = delete;
 
-  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& path() const { return file_.path(); }
   const std::vector<TensorInfo>& tensors() const { return tensors_; }  // by offset
   const TensorInfo* find(std::string_view name) const;                 // null when absent
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
@@ -43,14 +45,16 @@ class SafetensorsFile {
   void read(const TensorInfo& info, std::span<std::byte> out) const;
 
  private:
-  SafetensorsFile() = default;
-  std::filesystem::path path_;
-  int fd_ = -1;
+  explicit SafetensorsFile(InputFile file) : file_(std::move(file)) {}
+  InputFile file_;
   std::vector<TensorInfo> tensors_;
+  std::map<std::string, size_t, std::less<>> by_name_;  // into tensors_
   std::map<std::string, std::string> metadata_;
 };
 
-// The tensors of a model folder: model.safetensors, or the shards of model.safetensors.index.json (plain file names inside the folder only).
+// The tensors of a model folder: model.safetensors, or else the shards of model.safetensors.index.json. Shards are
+// plain file names inside the folder; a tensor that is listed and not there, or there and not listed, is a DataError by
+// name.
 class SafetensorsFolder {
  public:
   static SafetensorsFolder open(const std::filesystem::path& dir);
@@ -72,7 +76,9 @@ struct TensorBytes {
   std::string_view bytes;
 };
 
-// The bytes of a safetensors file: `__metadata__` {"format": "pt", ...metadata}, tensors by dtype size descending, then by name.
-std::string serialize_safetensors(const std::vector<TensorBytes>& tensors, const std::map<std::string, std::string>& metadata = {});
+// The bytes of a safetensors file: `__metadata__` {"format": "pt", ...metadata}, tensors by dtype size descending, then
+// by name.
+std::string serialize_safetensors(const std::vector<TensorBytes>& tensors,
+                                  const std::map<std::string, std::string>& metadata = {});
 
 }  // namespace noregret
