@@ -6,7 +6,8 @@
 
 namespace noregret {
 
-// Natural log of the probability of each target token at the sampler's temperature, and the entropy of the distribution.
+// Natural log of the probability of each target token at the sampler's temperature, and the entropy of the
+// distribution.
 //   logits [M, V] any float dtype, targets [M] int64 in [0, V), temperature > 0
 //   returns [M] f32 each, differentiable in logits; the log-softmax runs in f32
 // Throws ShapeError, ConfigError on temperature <= 0.
@@ -15,17 +16,18 @@ Tensor token_entropy(const Tensor& logits, double temperature);
 
 struct LossResult {
   Tensor loss;         // scalar f32: this microbatch's part of the step's loss, differentiable in `logprobs`
-  MetricSums metrics;  // policy/*, loss/value
+  MetricSums metrics;  // policy/{entropy, ratio_max, clip_frac, kl_reference}: those that the objective has
 };
 
-// The part of the step's loss that a microbatch adds: sum over its tokens / num_loss_tokens, so that neither microbatch size nor
-// order changes the sum. With r = exp(logp - sampler_logp), A = weights, maximized (so negated here):
+// The part of the step's loss that a microbatch adds: sum over its tokens / num_loss_tokens, so that neither microbatch
+// size nor order changes the sum. With r = exp(logp - sampler_logp), A = weights, maximized (so negated here):
 //   is             r A                                     no clip (importance sampling)
 //   ppo            min(r A, clip(r, 1-eps, 1+eps) A)       arXiv:1707.06347, eq. 7
 //   cross_entropy  A logp                                  negative log-likelihood where A = 1
-// plus kl_coef * d^2 / 2, d = logp - ref_logp, whose gradient is that of KL(policy || reference) on policy (k2; arXiv:2512.21852).
-// `logprobs` and `entropy` are [M]. Throws ConfigError when a column that the objective needs is undefined.
-LossResult policy_loss(const ObjectiveOptions& options, const Tensor& logprobs, const Tensor& entropy, const Microbatch& batch,
-                       int64_t num_loss_tokens);
+// plus kl_coef * d^2 / 2, d = logp - ref_logp, whose gradient is that of KL(policy || reference) on policy (k2;
+// arXiv:2512.21852). `logprobs` and `entropy` are [M]. Throws ConfigError when a column that the objective needs is
+// undefined.
+LossResult policy_loss(const ObjectiveOptions& options, const Tensor& logprobs, const Tensor& entropy,
+                       const Microbatch& batch, int64_t num_loss_tokens);
 
 }  // namespace noregret

@@ -8,8 +8,9 @@
 
 namespace noregret {
 
-// Packed tokens and, for each of the M tokens that carry loss, one entry in every column. The columns are the only seam between
-// rewards and losses. A token is predicted by a row of the hidden states, which for a shared prefix is not the row before it.
+// Packed tokens and, for each of the M tokens that carry loss, one entry in every column. The columns are the only seam
+// between rewards and losses. A token is predicted by a row of the hidden states, which for a shared prefix is not the
+// row before it.
 struct Microbatch {
   TokenBatch tokens;
   Tensor loss_rows;         // [M] int64, hidden row that predicts the token
@@ -27,7 +28,7 @@ struct TrainBatch {
   std::vector<Microbatch> microbatches;  // may be empty: no sequence has an advantage
   int64_t num_loss_tokens = 0;  // of the whole step, sequences left out for zero advantage included: divides the loss
   int64_t num_sequences = 0;
-  double temperature = 1.0;     // of the policy that is trained
+  double temperature = 1.0;  // of the policy that is trained
 };
 
 }  // namespace noregret

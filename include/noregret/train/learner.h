@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "noregret/base/metrics.h"
@@ -16,18 +18,22 @@ namespace noregret {
 class Learner {
  public:
   struct Setup {
-    const CausalLm* model;          // borrowed
-    AdapterStack policy;            // what is trained and sampled from; empty = full fine-tuning
-    AdapterStack reference;         // for kl_coef > 0; empty = the base
+    const CausalLm* model;   // borrowed
+    AdapterStack policy;     // what is trained and sampled from; empty = full fine-tuning
+    AdapterStack reference;  // for kl_coef > 0; empty = the base
     ObjectiveOptions objective;
     TrainOptions train;
   };
+  // `optimizer` holds the policy's parameters and is borrowed. Throws ConfigError for kl_coef > 0 in full fine-tuning,
+  // where there is no second copy of the weights.
   Learner(Setup setup, Adam& optimizer);
 
-  // One step: updates_per_batch passes over the batch. When a log-prob, the loss, a gradient or a weight is not finite, the update
-  // is skipped, weights and moments stay, and the metric optim/skipped says so. An empty batch changes nothing (optim/skipped 0).
-  // Returns loss/value, policy/*, optim/{lr, grad_norm, skipped}. policy/max_abs_logprob_diff compares the sampler's stored
-  // values with this learner's forward before the first update.
+  // One step: updates_per_batch passes over the batch. When a log-prob, the loss, a gradient or a weight is not finite,
+  // the update is skipped, weights and moments stay, the passes left are left out, and the metric optim/skipped says
+  // so. An empty batch changes nothing (optim/skipped 0).
+  // Returns loss/value, policy/*, optim/{lr, grad_norm, skipped}: means over the passes, maxima where the name says so;
+  // values that are not finite are left out. policy/max_abs_logprob_diff and policy/kl_sampler_learner, the mean of
+  // sampler_logprob - logprob, compare the sampler's stored values with this learner's forward before the first update.
   // Throws DivergedError after train.max_skipped_updates skipped updates in a row.
   Metrics step(TrainBatch& batch);
 
@@ -35,15 +41,24 @@ class Learner {
   void set_num_skipped_in_row(int64_t count) { num_skipped_in_row_ = count; }
 
  private:
-  MetricSums accumulate(const Microbatch& microbatch, const TrainBatch& batch) const;
+  using NonFinite = std::optional<std::string>;  // what was not finite
+  struct Pass {
+    bool is_first = false;
+    double loss = 0.0;
+    MetricSums metrics;
+  };
+  NonFinite update(const TrainBatch& batch, bool is_first, MetricSums& sums);
+  NonFinite accumulate(const Microbatch& microbatch, const TrainBatch& batch, Pass& pass) const;
   void fill_reference(TrainBatch& batch) const;
+  void count_skipped(const NonFinite& found);
 
   Setup setup_;
   Adam& optimizer_;
   int64_t num_skipped_in_row_ = 0;
 };
 
-// Log-probs (and entropies) of the targets without gradients, the head in chunks: what `score` and the reference pass use. [M] f32.
+// Log-probs of the targets without gradients, the head in chunks: what `score` and the reference pass use.
+//   loss_rows [M] int64: the hidden row that predicts each target; targets [M] int64 -> [M] f32
 Tensor score_tokens(const CausalLm& model, const AdapterStack& stack, const TokenBatch& tokens, const Tensor& loss_rows,
                     const Tensor& targets, double temperature, int64_t head_chunk_tokens);
 

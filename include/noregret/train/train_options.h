@@ -40,11 +40,15 @@ struct TrainOptions {
   template <class Visitor>
   void visit_fields(Visitor& v) {
     v("steps", steps, AtLeast{0}, "updates in all, also on resume");
-    v("updates_per_batch", updates_per_batch, AtLeast{1}, "passes over each batch; more than 1 wants objective.name: ppo");
-    v("microbatch_tokens", microbatch_tokens, AtLeast{1}, "tokens a forward and backward; bounds memory, changes no result beyond rounding");
+    v("updates_per_batch", updates_per_batch, AtLeast{1},
+      "passes over each batch; more than 1 wants objective.name: ppo");
+    v("microbatch_tokens", microbatch_tokens, AtLeast{1},
+      "tokens a forward and backward; bounds memory, changes no result beyond rounding");
     v("head_chunk_tokens", head_chunk_tokens, AtLeast{1}, "rows of logits held at a time");
-    v("gradient_checkpointing", gradient_checkpointing, "recompute each layer in the backward pass: less memory, one forward more");
-    v("max_skipped_updates", max_skipped_updates, AtLeast{1}, "stop (exit 76) after this many non-finite updates in a row");
+    v("gradient_checkpointing", gradient_checkpointing,
+      "recompute each layer in the backward pass: less memory, one forward more");
+    v("max_skipped_updates", max_skipped_updates, AtLeast{1},
+      "stop (exit 76) after this many non-finite updates in a row");
     v("save_every", save_every, AtLeast{0}, "steps between checkpoints; 0 = only the last");
     v("keep_last", keep_last, AtLeast{1}, "checkpoints kept");
   }

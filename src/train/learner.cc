@@ -1,0 +1,152 @@
+#include "noregret/train/learner.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/embedding_dense_backward.h>
+
+#include <cmath>
+
+#include "noregret/base/check.h"
+#include "noregret/base/error.h"
+#include "noregret/objective/policy_loss.h"
+#include "train/chunked_head.h"
+#include "train/trunk.h"
+
+namespace noregret {
+namespace {
+
+// How far the learner's log-probs are from what the sampler stored.
+void add_sampler_gap(const Tensor& sampler_logprobs, const Tensor& logprobs, MetricSums& sums) {
+  const Tensor gap = sampler_logprobs.sub(logprobs);
+  sums.add_max("policy/max_abs_logprob_diff", gap.abs().max().item<double>());
+  sums.add("policy/kl_sampler_learner", gap.sum().item<double>(), static_cast<double>(gap.numel()));
+}
+
+std::string non_finite_gradient(const Adam& optimizer) {
+  for (const auto& [name, parameter] : optimizer.parameters()) {
+    if (parameter.grad().defined() && !all_finite(parameter.grad())) return "the gradient of " + name;
+  }
+  return "the gradient's norm";
+}
+
+Metrics finite_only(const Metrics& metrics) {
+  Metrics kept;
+  for (const auto& [name, value] : metrics.items()) {
+    if (std::isfinite(value)) kept.set(name, value);
+  }
+  return kept;
+}
+
+// Of a row gather: rows of the microbatch to hidden states. A row that predicts several tokens (the last of a prompt
+// that a group shares) gets their sum. The kernel of embeddings does that in a fixed order, on the CPU twice as fast as
+// index_add.
+Tensor scatter_rows(const Tensor& grad_rows, const Tensor& rows, int64_t num_rows) {
+  const at::NoGradGuard no_grad;
+  return at::embedding_dense_backward(grad_rows, rows, num_rows, /*padding_idx=*/-1, /*scale_grad_by_freq=*/false);
+}
+
+}  // namespace
+
+Learner::Learner(Setup setup, Adam& optimizer) : setup_(std::move(setup)), optimizer_(optimizer) {
+  NOREGRET_CHECK(setup_.model != nullptr);
+  for (const auto& [name, parameter] : optimizer_.parameters())
+    NOREGRET_CHECK(parameter.requires_grad(), name, " is frozen");
+  if (setup_.policy.empty() && setup_.objective.kl_coef > 0) {
+    throw ConfigError(cat("objective.kl_coef is ", setup_.objective.kl_coef,
+                          ", want 0 in full fine-tuning: there is no second copy of "
+                          "the weights to compare with; train an adapter, or leave the key out"));
+  }
+}
+
+Metrics Learner::step(TrainBatch& batch) {
+  if (setup_.objective.kl_coef > 0) fill_reference(batch);
+  MetricSums sums;
+  NonFinite found;
+  int64_t num_passes = 0;
+  if (!batch.microbatches.empty()) {
+    for (; num_passes < setup_.train.updates_per_batch && !found; ++num_passes)
+      found = update(batch, num_passes == 0, sums);
+    optimizer_.zero_grad();  // frees them
+    count_skipped(found);
+  }
+  Metrics metrics = finite_only(sums.finish());
+  if (batch.microbatches.empty()) {
+    metrics.set("loss/value", 0.0);
+    metrics.set("optim/grad_norm", 0.0);
+  }
+  metrics.set("optim/lr", optimizer_.lr());
+  metrics.set("optim/skipped", found ? 1.0 : 0.0);
+  return metrics;
+}
+
+Learner::NonFinite Learner::update(const TrainBatch& batch, bool is_first, MetricSums& sums) {
+  optimizer_.zero_grad();
+  Pass pass{.is_first = is_first};
+  for (const Microbatch& microbatch : batch.microbatches) {
+    if (microbatch.num_loss_tokens() == 0) continue;
+    if (NonFinite found = accumulate(microbatch, batch, pass)) return found;
+  }
+  const double norm = optimizer_.grad_norm();
+  sums.add("loss/value", pass.loss, 1.0);
+  sums.merge(pass.metrics);
+  sums.add("optim/grad_norm", norm, 1.0);
+  if (!std::isfinite(norm)) return non_finite_gradient(optimizer_);
+  optimizer_.clip_grad_norm(norm);
+  if (!optimizer_.step()) return "a weight after the update";
+  return std::nullopt;
+}
+
+// The objective sees log-probs as leaves: their gradients are all that the head's backward needs of it.
+Learner::NonFinite Learner::accumulate(const Microbatch& microbatch, const TrainBatch& batch, Pass& pass) const {
+  const CausalLm& model = *setup_.model;
+  Trunk trunk(model, setup_.policy, microbatch.tokens, setup_.train.gradient_checkpointing);
+  ChunkedHead head(model, setup_.policy, trunk.hidden().index_select(0, microbatch.loss_rows), microbatch.targets,
+                   {.temperature = batch.temperature,
+                    .chunk_tokens = setup_.train.head_chunk_tokens,
+                    .needs_row_grad = trunk.needs_grad()});
+  const TokenScores scores = head.score();
+  if (!all_finite(scores.logprobs)) return "a log-prob";
+  if (pass.is_first && microbatch.sampler_logprobs.defined()) {
+    add_sampler_gap(microbatch.sampler_logprobs, scores.logprobs, pass.metrics);
+  }
+  const Tensor logprobs = scores.logprobs.detach().requires_grad_();
+  const LossResult result = policy_loss(setup_.objective, logprobs, scores.entropy, microbatch, batch.num_loss_tokens);
+  pass.metrics.merge(result.metrics);
+  pass.loss += result.loss.item<double>();
+  if (!std::isfinite(pass.loss)) return "the loss";
+  result.loss.backward();
+  const Tensor grad_rows = head.backward(logprobs.grad());
+  if (trunk.needs_grad()) trunk.backward(scatter_rows(grad_rows, microbatch.loss_rows, microbatch.tokens.num_tokens()));
+  return std::nullopt;
+}
+
+void Learner::fill_reference(TrainBatch& batch) const {
+  for (Microbatch& microbatch : batch.microbatches) {
+    microbatch.ref_logprobs = score_tokens(*setup_.model, setup_.reference, microbatch.tokens, microbatch.loss_rows,
+                                           microbatch.targets, batch.temperature, setup_.train.head_chunk_tokens);
+  }
+}
+
+void Learner::count_skipped(const NonFinite& found) {
+  if (!found) {
+    num_skipped_in_row_ = 0;
+    return;
+  }
+  ++num_skipped_in_row_;
+  if (num_skipped_in_row_ < setup_.train.max_skipped_updates) return;
+  throw DivergedError(cat("training diverged: ", num_skipped_in_row_,
+                          " updates in a row (train.max_skipped_updates) were skipped, the "
+                          "last because ",
+                          *found, " is not finite; weights are finite and as before; lower optimizer.lr, now ",
+                          optimizer_.lr(), " (auto = the recipe's law), and go on from the last checkpoint"));
+}
+
+Tensor score_tokens(const CausalLm& model, const AdapterStack& stack, const TokenBatch& tokens, const Tensor& loss_rows,
+                    const Tensor& targets, double temperature, int64_t head_chunk_tokens) {
+  const at::NoGradGuard no_grad;
+  const Tensor rows = model.forward(tokens, stack, nullptr).index_select(0, loss_rows);
+  return ChunkedHead(model, stack, rows, targets, {.temperature = temperature, .chunk_tokens = head_chunk_tokens})
+      .score()
+      .logprobs;
+}
+
+}  // namespace noregret
