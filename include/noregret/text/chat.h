@@ -14,24 +14,27 @@ struct Message {
   std::string content;
 };
 
-// A piece of a rendered conversation. Control tokens are recognised in the template's own pieces only, never in message texts.
+// A piece of a rendered conversation.
 struct ChatPiece {
   std::string text;
-  bool is_control = false;    // written by the template: may hold control tokens
-  bool is_completion = false; // an assistant's text or the token that ends it: carries loss in SFT
+  bool is_control =
+      false;  // one control token, written by the template; everything else is plain text, whatever it looks like
+  bool is_completion = false;  // an assistant's text or the token that ends it: carries loss in SFT
 };
 
 // A chat template family as a table entry; each is checked against jinja2 on the model's own template.
 class ChatTemplate {
  public:
-  // "auto" picks by fingerprint of the tokenizer's chat_template (no match: DataError listing the families; no template at all: "none");
-  // else a family's name: "chatml", "smollm2", "llama3", "none". Throws ConfigError on an unknown name.
+  // "auto" picks by fingerprint of the tokenizer's chat_template (no match: DataError listing the families; no template
+  // at all: "none"); else a family's name: "chatml", "smollm2", "llama3", "none". Throws ConfigError on an unknown
+  // name, or one whose control tokens the tokenizer lacks. To be used with this tokenizer alone.
   static ChatTemplate pick(const std::string& name, const Tokenizer& tokenizer);
   static std::vector<std::string> families();
 
-  const std::string& name() const;
-  // Throws DataError on a role the family does not know. With add_generation_prompt the text ends where the assistant's answer begins.
-  // Family "none": the contents one after another, nothing added but BOS where the tokenizer adds one.
+  std::string name() const;
+  // Throws DataError on a role the family does not know: all know system, user and assistant alone. With
+  // add_generation_prompt the text ends where the assistant's answer begins. Family "none": the contents one after
+  // another; BOS first where the tokenizer adds one; the tokenizer's EOS ends an assistant's text.
   std::vector<ChatPiece> render(const std::vector<Message>& messages, bool add_generation_prompt) const;
   std::string render_text(const std::vector<Message>& messages, bool add_generation_prompt) const;
   // The ids that end an assistant's turn: the template's own and the tokenizer's EOS.
@@ -40,6 +43,8 @@ class ChatTemplate {
  private:
   explicit ChatTemplate(int family) : family_(family) {}
   int family_;
+  std::string bos_;  // control tokens of this tokenizer, "" when none
+  std::string turn_end_;
 };
 
 struct EncodedChat {
@@ -47,7 +52,9 @@ struct EncodedChat {
   std::vector<bool> is_completion;  // one an id
 };
 
-// Renders and tokenizes once. BOS exactly once.
-EncodedChat encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::vector<Message>& messages, bool add_generation_prompt);
+// Renders and tokenizes once. BOS exactly once. An assistant's text begins a token, so the ids of a prompt are a prefix
+// of the ids of the prompt with its answer; all other text between two control tokens is tokenized as one.
+EncodedChat encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::vector<Message>& messages,
+                        bool add_generation_prompt);
 
 }  // namespace noregret

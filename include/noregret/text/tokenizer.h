@@ -15,7 +15,8 @@ namespace noregret {
 // Parts: formats.md-style list in the implementation; a part of another type is refused by name (DataError).
 class Tokenizer {
  public:
-  // Reads tokenizer.json and, where present, tokenizer_config.json (bos/eos/pad names, chat_template, chat_template.jinja).
+  // Reads tokenizer.json and, where present, tokenizer_config.json (bos/eos/pad names, chat_template,
+  // chat_template.jinja).
   static Tokenizer load(const std::filesystem::path& model_dir);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
@@ -32,16 +33,16 @@ class Tokenizer {
   // Invalid UTF-8 becomes U+FFFD, as tokenizers does. Throws DataError on an id outside the vocabulary.
   std::string decode(std::span<const int64_t> ids, bool skip_special = false) const;
 
-  std::string normalize(std::string_view text) const;          // what decode(encode(text)) gives back
+  std::string normalize(std::string_view text) const;                // what decode(encode(text)) gives back
   std::optional<int64_t> token_to_id(std::string_view token) const;  // control tokens too
-  std::string id_to_token(int64_t id) const;                   // as in tokenizer.json
+  std::string id_to_token(int64_t id) const;                         // as in tokenizer.json
   bool is_special(int64_t id) const;
-  int64_t vocab_size() const;                                  // largest id + 1
+  int64_t vocab_size() const;  // largest id + 1
   std::optional<int64_t> bos_id() const;
-  std::optional<int64_t> eos_id() const;                       // of tokenizer_config.json
+  std::optional<int64_t> eos_id() const;  // of tokenizer_config.json
   std::optional<int64_t> pad_id() const;
-  const std::string& chat_template() const;                    // Jinja source, "" when none
-  const std::string& digest() const;                           // SHA-256 of tokenizer.json
+  const std::string& chat_template() const;  // Jinja source, "" when none
+  const std::string& digest() const;         // SHA-256 of tokenizer.json
 
  private:
   struct Impl;
