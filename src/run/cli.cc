@@ -5,11 +5,39 @@
 #include <functional>
 #include <new>
 
+#include "noregret/base/file.h"
+#include "noregret/base/node.h"
 #include "noregret/base/text.h"
+#include "run/filter.h"
 #include "run/verbs.h"
 
 namespace noregret {
 namespace {
+
+constexpr int64_t kMaxCount = int64_t{1} << 20;  // of things that take memory each
+constexpr int64_t kMaxInteger = int64_t{1} << 53;
+
+// The kind that a config would read: not octal, no digits after which something else stands.
+Json value_of(const std::string& text) { return Node{.kind = Node::Kind::kScalar, .scalar = text}.to_json(); }
+
+// CLI11's own checks let nan, 010 (as 8) and -1 (as 2^64 - 1) pass.
+CLI::Validator whole_number(int64_t low, int64_t high) {
+  const auto check = [=](std::string& text) -> std::string {
+    const Json value = value_of(text);
+    const bool is_good = value.is_number_integer() && value <= high && value >= low;
+    return is_good ? "" : cat(quoted(text), ", want an integer from ", low, " to ", high);
+  };
+  return CLI::Validator(check, "");
+}
+
+CLI::Validator number_above_zero(bool or_zero) {
+  const auto check = [=](std::string& text) -> std::string {
+    const Json value = value_of(text);
+    const bool is_good = value.is_number() && (value > 0 || (or_zero && value == 0));
+    return is_good ? "" : cat(quoted(text), ", want a number of ", or_zero ? "at least" : "more than", " 0");
+  };
+  return CLI::Validator(check, "");
+}
 
 // The parsed flags of every verb and, once parsed, the one that was asked for.
 struct CommandLine {
@@ -32,13 +60,16 @@ void add_train(CLI::App& app, CommandLine& line, const std::filesystem::path& pl
   verb->add_option("config", args.config, "experiment, a YAML file")->required();
   verb->add_option("--set", args.set, "change a key: optimizer.lr=1e-4 (may be repeated)")
       ->type_name("KEY=VALUE")
+      ->allow_extra_args(false)
       ->take_all();
   verb->add_option("--run-dir", args.run_dir, "where the run lies; default runs/<config name>");
   verb->add_option("--resume", args.resume, "go on from the run's checkpoint: auto (if there is one), required, never")
       ->check(CLI::IsMember({"auto", "required", "never"}));
-  verb->add_option("--allow", args.allow, "a config key that may differ from the run's first start (may be repeated)");
-  verb->add_option("--steps", args.steps, "updates in all, also on resume")->check(CLI::NonNegativeNumber);
-  verb->add_option("--threads", args.threads, "CPU threads")->check(CLI::Range(1, 1024));
+  verb->add_option("--allow", args.allow, "a config key that may differ from the run's first start (may be repeated)")
+      ->allow_extra_args(false)
+      ->take_all();
+  verb->add_option("--steps", args.steps, "updates in all, also on resume")->check(whole_number(0, kMaxInteger));
+  verb->add_option("--threads", args.threads, "CPU threads")->check(whole_number(1, 1024));
   verb->footer("Example: noregret train configs/quickstart/rl.yaml --set optimizer.lr=1e-3 --run-dir runs/try");
   verb->callback(
       [&line, plugin_dir] { line.chosen = [&line, plugin_dir] { return run_train(line.train, plugin_dir); }; });
@@ -48,13 +79,16 @@ void add_eval(CLI::App& app, CommandLine& line, const std::filesystem::path& plu
   CLI::App* verb = app.add_subcommand("eval", "Accuracy on held-out problems, with 95 % intervals");
   EvalArgs& args = line.eval;
   verb->add_option("config", args.config, "experiment whose model, task and rewards are used")->required();
-  verb->add_option("--set", args.set, "change a key (may be repeated)")->type_name("KEY=VALUE")->take_all();
+  verb->add_option("--set", args.set, "change a key (may be repeated)")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false)
+      ->take_all();
   verb->add_option("--adapter", args.adapter,
                    "a run, a checkpoint, a PEFT adapter, or none for the base; default: the config's start policy");
   verb->add_option("--samples", args.samples, "also K sampled completions a problem: avg@K, pass@K")
-      ->check(CLI::PositiveNumber);
-  verb->add_option("--temperature", args.temperature, "of the sampled completions")->check(CLI::PositiveNumber);
-  verb->add_option("--limit", args.limit, "problems")->check(CLI::PositiveNumber);
+      ->check(whole_number(1, kMaxCount));
+  verb->add_option("--temperature", args.temperature, "of the sampled completions")->check(number_above_zero(false));
+  verb->add_option("--limit", args.limit, "problems")->check(whole_number(1, kMaxCount));
   verb->add_option("--output", args.output, "write every completion as JSON lines");
   verb->add_flag("--json", args.json, "print one JSON object");
   verb->callback(
@@ -71,13 +105,13 @@ void add_generate(CLI::App& app, CommandLine& line) {
       ->excludes(prompt);
   verb->add_flag("--chat", args.chat,
                  "the prompt is a user's turn; without --prompt and --input: a conversation, one turn a line of stdin");
-  verb->add_option("--samples", args.samples, "completions a prompt")->check(CLI::PositiveNumber);
+  verb->add_option("--samples", args.samples, "completions a prompt")->check(whole_number(1, kMaxCount));
   verb->add_option("--max-new-tokens", args.max_new_tokens, "tokens after which a completion is cut")
-      ->check(CLI::PositiveNumber);
-  verb->add_option("--temperature", args.temperature, "0 = greedy")->check(CLI::NonNegativeNumber);
-  verb->add_option("--seed", args.seed, "of the random streams");
+      ->check(whole_number(1, kMaxCount));
+  verb->add_option("--temperature", args.temperature, "0 = greedy")->check(number_above_zero(true));
+  verb->add_option("--seed", args.seed, "of the random streams")->check(whole_number(0, kMaxInteger));
   verb->add_option("--device", args.device, "auto, cpu, cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
-  verb->add_option("--threads", args.threads, "CPU threads")->check(CLI::Range(1, 1024));
+  verb->add_option("--threads", args.threads, "CPU threads")->check(whole_number(1, 1024));
   verb->add_flag("--json", args.json, "one JSON object a prompt, with ids and log-probs");
   verb->callback([&line, prompt] {
     line.generate.has_prompt = prompt->count() > 0;
@@ -90,9 +124,9 @@ void add_filters(CLI::App& app, CommandLine& line) {
   score->add_option("model", line.score.model_dir, "Hugging Face model folder")->required();
   score->add_option("--adapter", line.score.adapter, "a run, a checkpoint or a PEFT adapter");
   score->add_option("--input", line.score.input, "lines {\"ids\"} or {\"text\"}; - is stdin")->required();
-  score->add_option("--temperature", line.score.temperature, "of the distribution")->check(CLI::PositiveNumber);
+  score->add_option("--temperature", line.score.temperature, "of the distribution")->check(number_above_zero(false));
   score->add_option("--device", line.score.device, "auto, cpu, cuda")->check(CLI::IsMember({"auto", "cpu", "cuda"}));
-  score->add_option("--threads", line.score.threads, "CPU threads")->check(CLI::Range(1, 1024));
+  score->add_option("--threads", line.score.threads, "CPU threads")->check(whole_number(1, 1024));
   score->callback([&line] { line.chosen = [&line] { return run_score(line.score); }; });
 
   CLI::App* tokenize = app.add_subcommand("tokenize", "Text to ids or back, JSON lines in and out");
@@ -132,7 +166,10 @@ export_->callback([&line] { line.chosen = [&line] { return run_export(line.expor
 void add_checks(CLI::App& app, CommandLine& line, const std::filesystem::path& plugin_dir) {
   CLI::App* check = app.add_subcommand("check", "Resolve and validate a config, print it; reads no weights");
   check->add_option("config", line.check_config, "experiment, a YAML file")->required();
-  check->add_option("--set", line.check_set, "change a key (may be repeated)")->type_name("KEY=VALUE")->take_all();
+  check->add_option("--set", line.check_set, "change a key (may be repeated)")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false)
+      ->take_all();
   check->callback([&line, plugin_dir] {
     line.chosen = [&line, plugin_dir] { return run_check(line.check_config, line.check_set, plugin_dir); };
   });
@@ -155,21 +192,84 @@ void add_checks(CLI::App& app, CommandLine& line, const std::filesystem::path& p
 
 int code(ExitCode exit_code) { return static_cast<int>(exit_code); }
 
+void print_error(std::string text) {
+  for (size_t at; (at = text.find('\n')) != std::string::npos;) text.replace(at, 1, "\\n");
+  std::fprintf(stderr, "noregret: %s\n", text.c_str());
+}
+
 int guarded(const std::function<ExitCode()>& verb) {
+  const char* const out_of_memory = "out of memory; lower rollout.max_batch or train.microbatch_tokens";
   try {
     const ExitCode result = verb();
-    if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-      throw IoError("stdout: cannot write all results; is the disk full?");
+    flush_stdout();
     return code(result);
   } catch (const Error& e) {
-    std::fprintf(stderr, "noregret: %s\n", e.what());
+    print_error(e.what());
     return code(e.code());
+  } catch (const fs::filesystem_error& e) {
+    print_error(cat(e.path1().string(), ": ", e.code().message(), "; check the path and who may use it"));
+    return code(ExitCode::kIo);
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "noregret: out of memory; lower rollout.max_batch or train.microbatch_tokens\n");
+    print_error(out_of_memory);
   } catch (const std::exception& e) {
-    std::fprintf(stderr, "noregret: internal error: %s\n", e.what());
+    const std::string text = e.what();  // LibTorch adds a stack trace
+    const bool is_memory =
+        text.find("out of memory") != std::string::npos || text.find("can't allocate memory") != std::string::npos;
+    print_error(is_memory ? out_of_memory : "internal error: " + text.substr(0, text.find('\n')));
   }
   return code(ExitCode::kInternal);
+}
+
+// `--set a=1 b=2` as `--set a=1 --set b=2`, in the reverse order that CLI11 takes. An option that took whatever follows
+// would swallow the config.
+std::vector<std::string> reversed_args(int argc, const char* const* argv) {
+  std::vector<std::string> args;
+  bool is_in_set = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string text = argv[i];
+    const bool is_flag = text.rfind("--", 0) == 0;
+    if (is_in_set && !is_flag && args.back() != "--set" && text.find('=') != std::string::npos) {
+      args.emplace_back("--set");
+    }
+    if (is_flag) is_in_set = text == "--set";
+    args.push_back(text);
+  }
+  return {args.rbegin(), args.rend()};
+}
+
+std::vector<std::string> flags_of(const CLI::App& verb) {
+  std::vector<std::string> flags;
+  for (const CLI::Option* option : verb.get_options()) {
+    for (const std::string& name : option->get_lnames()) flags.push_back("--" + name);
+  }
+  return flags;
+}
+
+// What is wrong with the command line, and where its help is.
+std::string usage_text(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* verb = &app;
+  std::string command = "noregret";
+  while (!verb->get_subcommands().empty()) {
+    verb = verb->get_subcommands().front();
+    command += " " + verb->get_name();
+  }
+  std::vector<std::string> verbs;
+  for (const CLI::App* one : verb->get_subcommands([](const CLI::App*) { return true; })) {
+    verbs.push_back(one->get_name());
+  }
+  const std::vector<std::string> unknown = verb->remaining();
+  const std::string first = unknown.empty() ? "" : unknown.front().substr(0, unknown.front().find('='));
+  std::string text = error.what();
+  if (first.rfind('-', 0) == 0) {
+    text = cat("unknown flag ", quoted(first), did_you_mean(first, flags_of(*verb)));
+  } else if (!verbs.empty()) {
+    text =
+        unknown.empty() ? cat(command, ": no verb") : cat("unknown verb ", quoted(first), did_you_mean(first, verbs));
+    text += "; verbs: " + join(verbs, ", ");
+  } else if (!unknown.empty()) {
+    text = cat("unexpected argument ", quoted(unknown.front()));
+  }
+  return cat(text, "; see ", command, " --help");
 }
 
 }  // namespace
@@ -190,13 +290,11 @@ int run_cli(int argc, const char* const* argv, const std::filesystem::path& prog
   add_files(app, line);
   add_checks(app, line, plugin_dir);
   try {
-    app.parse(argc, argv);
+    app.parse(reversed_args(argc, argv));
   } catch (const CLI::CallForHelp& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    std::string verbs;
-    for (const CLI::App* verb : app.get_subcommands({})) verbs += (verbs.empty() ? "" : ", ") + verb->get_name();
-    std::fprintf(stderr, "noregret: %s; verbs: %s; see noregret --help\n", e.what(), verbs.c_str());
+    print_error(usage_text(app, e));
     return code(ExitCode::kUsage);
   }
   return guarded(line.chosen);

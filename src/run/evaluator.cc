@@ -33,6 +33,9 @@ Evaluator::Evaluator(RolloutContext context, EvalOptions options, int64_t max_ne
   if (context_.tasks->size(Split::kEval) == 0) {
     throw ConfigError("evaluation needs held-out problems; name them in the task (eval_path), or set eval.every: 0");
   }
+  if (!options_.greedy && options_.samples == 0) {
+    throw ConfigError("evaluation of nothing: eval.greedy is false and eval.samples 0; set one of them");
+  }
 }
 
 std::vector<Evaluation> Evaluator::run(const AdapterStack& policy, const RolloutProgress& progress) const {

@@ -9,6 +9,7 @@
 #include "noregret/run/reporter.h"
 #include "noregret/run/signals.h"
 #include "noregret/tensor/device.h"
+#include "run/preflight.h"
 #include "run/verbs.h"
 
 namespace noregret {
@@ -29,7 +30,11 @@ ExitCode run_eval(const EvalArgs& args, const fs::path& plugin_dir) {
   set_num_threads(static_cast<int>(config.threads));
   const at::Device device = parse_device(config.device);
   const Inputs inputs = load_inputs(config, plugin_dir);
+  if (!args.output.empty() && !fs::is_directory(fs::absolute(args.output).parent_path())) {
+    throw IoError(cat("--output ", args.output, ": its folder does not exist; make it or name another"));
+  }
   const Policy policy = policy_to_evaluate(config, args.adapter, device);
+  check_vocabulary(inputs.tokenizer, policy.model.config(), args.adapter.empty() ? config.model.path : args.adapter);
   const Evaluator evaluator(rollout_context(inputs, policy, config.seed), config.eval, config.rollout.max_new_tokens,
                             config.rollout.max_batch);
 

@@ -76,18 +76,27 @@ std::string dtype_of_base(const HfConfig& hf) {
   return hf.dtype == "float16" ? "f16" : "f32";
 }
 
+// Found before minutes of reading, not after.
+void refuse_existing(const std::string& out_dir) {
+  std::error_code error;
+  if (fs::exists(fs::symlink_status(out_dir, error))) {
+    throw IoError(cat(out_dir, ": exists already; remove it or name another folder"));
+  }
+}
+
 }  // namespace
 
 ExitCode run_import(const std::string& gguf, const std::string& out_dir, const std::string& dtype) {
+  refuse_existing(out_dir);
   import_gguf(gguf, out_dir, dtype);
   std::printf("%s\n", out_dir.c_str());
   return ExitCode::kOk;
 }
 
 ExitCode run_export(const ExportArgs& args) {
-  if (fs::exists(args.out_dir)) throw DataError(cat(args.out_dir, ": exists already; name a folder that does not"));
   if (!args.merge && !args.dtype.empty())
     throw UsageError("export: --dtype goes with --merge; an adapter is written in f32");
+  refuse_existing(args.out_dir);
   const Source source = find_source(args.source);
   const Policy policy = load_policy_from(source.config.model.path, source.checkpoint, at::kCPU);
   if (policy.adapter && !args.merge) {

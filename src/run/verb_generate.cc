@@ -8,6 +8,7 @@
 #include "noregret/run/experiment.h"
 #include "noregret/tensor/device.h"
 #include "run/filter.h"
+#include "run/preflight.h"
 #include "run/verbs.h"
 
 namespace noregret {
@@ -23,7 +24,8 @@ class Answerer {
         policy_(load_policy_from(args.model_dir, args.adapter, parse_device(args.device))) {
     options_.max_new_tokens = args.max_new_tokens;
     options_.temperature = args.temperature;
-    options_.stop_ids = ChatTemplate::pick("auto", tokenizer_).stop_ids(tokenizer_);
+    check_vocabulary(tokenizer_, policy_.model.config(), args.model_dir);
+    options_.stop_ids = chat_.stop_ids(tokenizer_);
     for (const int64_t id : policy_.model.config().eos_token_ids) options_.stop_ids.push_back(id);
   }
 
@@ -31,9 +33,12 @@ class Answerer {
     return encode_chat(tokenizer_, chat_, messages, true).ids;
   }
 
-  std::vector<Completion> answer(const std::vector<int64_t>& prompt_ids, uint64_t prompt_idx) const {
+  // `where` names the prompt in errors.
+  std::vector<Completion> answer(const std::vector<int64_t>& prompt_ids, uint64_t prompt_idx,
+                                 const std::string& where) const {
     GenerateRequest request;
     request.prompt_ids = prompt_ids;
+    request.name = where;
     for (int64_t sample = 0; sample < args_.samples; ++sample) {
       request.streams.push_back(
           Rng::stream(args_.seed, Purpose::kEval, {0, prompt_idx, static_cast<uint64_t>(sample)}));
@@ -96,10 +101,11 @@ void converse(const GenerateArgs& args, const Answerer& answerer) {
     if (is_terminal) std::fputs("> ", stderr);
     if (!std::getline(std::cin, line)) break;
     messages.push_back({"user", line});
-    const std::vector<int64_t> prompt_ids = answerer.encode(messages);
-    const std::vector<Completion> done = answerer.answer(prompt_ids, turn++);
+    const std::string where = cat("turn ", turn + 1);
+    const std::vector<int64_t> prompt_ids = located(where, [&] { return answerer.encode(messages); });
+    const std::vector<Completion> done = answerer.answer(prompt_ids, turn++, where);
     print_answers(args, answerer, prompt_ids, done);
-    std::fflush(stdout);
+    flush_stdout();
     messages.push_back({"assistant", answerer.text(done.front())});
   }
 }
@@ -113,8 +119,10 @@ ExitCode run_generate(const GenerateArgs& args) {
   set_num_threads(static_cast<int>(args.threads));
   const Answerer answerer(args);
   if (args.has_prompt) {
-    const std::vector<int64_t> prompt_ids = answerer.encode({{"user", args.prompt}});
-    print_answers(args, answerer, prompt_ids, answerer.answer(prompt_ids, 0));
+    const std::vector<int64_t> prompt_ids = located("--prompt", [&] {
+      return answerer.encode({{"user", args.prompt}});
+    });
+    print_answers(args, answerer, prompt_ids, answerer.answer(prompt_ids, 0, "--prompt"));
     return ExitCode::kOk;
   }
   if (args.input.empty()) {
@@ -123,12 +131,9 @@ ExitCode run_generate(const GenerateArgs& args) {
   }
   uint64_t prompt_idx = 0;
   return filter_lines(args.input, [&](const Json& line, const std::string& where) {
+    const uint64_t idx = prompt_idx++;
     const std::vector<int64_t> prompt_ids = answerer.encode(messages_of(line, where));
-    try {
-      return to_json(answerer, prompt_ids, answerer.answer(prompt_ids, prompt_idx++));
-    } catch (const DataError& e) {
-      throw DataError(cat(where, ": ", e.what()));
-    }
+    return to_json(answerer, prompt_ids, answerer.answer(prompt_ids, idx, where));
   });
 }
 

@@ -1,6 +1,5 @@
 #include <cstdio>
 
-#include "noregret/base/jsonl.h"
 #include "noregret/base/text.h"
 #include "noregret/reward/rubric.h"
 #include "run/filter.h"
@@ -38,19 +37,17 @@ std::string parts_text(const ComponentScore& score) {
   return text;
 }
 
-}  // namespace
-
-ExitCode run_reward_test(const RewardTestArgs& args, const std::filesystem::path& plugin_dir) {
-  const Plugin plugin(args.plugin, dump_json(parse_json(args.options, "--options")), plugin_dir);
-  if (args.json) {
-    return filter_lines(args.input, [&](const Json& line, const std::string& where) {
-      const ScoreItem item = item_of(line, where);
-      return to_json(plugin.score({&item, 1}).front());
-    });
+std::string checked_options(const std::string& text) {
+  try {
+    const Json options = parse_json(text, "--options");
+    if (options.is_object()) return dump_json(options);
+  } catch (const DataError& e) {
+    throw UsageError(e.what());
   }
-  const std::string input = args.input == "-" ? "/dev/stdin" : args.input;
-  std::vector<ScoreItem> items;
-  for (const JsonLine& line : read_jsonl(input)) items.push_back(item_of(line.value, cat(input, ":", line.line)));
+  throw UsageError(cat("--options: ", quoted(text), " is no JSON object, want one as in {\"strict\": true}"));
+}
+
+void print_table(const std::vector<ScoreItem>& items, const Plugin& plugin) {
   const std::vector<ComponentScore> scores = plugin.score(items);
   double sum = 0.0;
   int64_t num_ok = 0;
@@ -66,6 +63,23 @@ ExitCode run_reward_test(const RewardTestArgs& args, const std::filesystem::path
   }
   std::printf("%s: %zu items, %lld scored, mean %s\n", plugin.name().c_str(), items.size(),
               static_cast<long long>(num_ok), num_ok > 0 ? shortest(sum / static_cast<double>(num_ok)).c_str() : "-");
+}
+
+}  // namespace
+
+ExitCode run_reward_test(const RewardTestArgs& args, const std::filesystem::path& plugin_dir) {
+  const Plugin plugin(args.plugin, checked_options(args.options), plugin_dir);
+  if (args.json) {
+    return filter_lines(args.input, [&](const Json& line, const std::string& where) {
+      const ScoreItem item = item_of(line, where);
+      return to_json(plugin.score({&item, 1}).front());
+    });
+  }
+  std::vector<ScoreItem> items;
+  for_each_line(args.input, [&](const std::string& text, const std::string& where) {
+    items.push_back(item_of(object_of(text, where), where));
+  });
+  print_table(items, plugin);
   return ExitCode::kOk;
 }
 

@@ -6,6 +6,7 @@
 #include "noregret/tensor/device.h"
 #include "noregret/train/learner.h"
 #include "run/filter.h"
+#include "run/preflight.h"
 #include "run/verbs.h"
 
 namespace noregret {
@@ -31,6 +32,9 @@ Json score_ids(const Policy& policy, const std::vector<int64_t>& ids, double tem
                                        all.narrow(0, 1, num_ids - 1), temperature, kHeadChunkTokens)
                               .cpu()
                               .contiguous();
+    if (!all_finite(scored)) {
+      throw DataError(where + ": a log-prob is not finite; the weights or the adapter are damaged, take others");
+    }
     for (int64_t i = 0; i < num_ids - 1; ++i) logprobs.push_back(json_float(scored.data_ptr<float>()[i]));
   }
   return Json{{"ids", ids}, {"logprobs", std::move(logprobs)}};
@@ -42,6 +46,7 @@ ExitCode run_score(const ScoreArgs& args) {
   set_num_threads(static_cast<int>(args.threads));
   const Tokenizer tokenizer = Tokenizer::load(args.model_dir);
   const Policy policy = load_policy_from(args.model_dir, args.adapter, parse_device(args.device));
+  check_vocabulary(tokenizer, policy.model.config(), args.model_dir);
   return filter_lines(args.input, [&](const Json& line, const std::string& where) {
     if (line.contains("ids"))
       return score_ids(policy, ids_of(line, where, policy.model.config().vocab_size), args.temperature, where);

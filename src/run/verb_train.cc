@@ -6,6 +6,7 @@
 #include "noregret/base/text.h"
 #include "noregret/run/trainer.h"
 #include "noregret/tensor/device.h"
+#include "run/preflight.h"
 #include "run/verbs.h"
 
 namespace noregret {
@@ -77,6 +78,7 @@ ExitCode run_train(const TrainArgs& args, const fs::path& plugin_dir) {
   set_num_threads(static_cast<int>(config.threads));
   const at::Device device = parse_device(config.device);
   Inputs inputs = load_inputs(config, plugin_dir);
+  check_inputs(config, inputs);
   Policy policy = load_policy(config, device);
 
   RunDir::Setup setup;
