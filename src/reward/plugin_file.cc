@@ -47,10 +47,10 @@ fs::path find_plugin(const std::string& name_or_path, const fs::path& plugin_dir
   const fs::path path = fs::absolute(plugin_dir) / cat(kPrefix, name_or_path, kSuffix);
   if (is_file(path)) return path;
   const std::vector<std::string> names = plugins_in(plugin_dir);
-  throw ConfigError(cat("reward plugin ", quoted(name_or_path), ": no ", path.string(),
-                        did_you_mean(name_or_path, names),
-                        names.empty() ? "; the folder has no plugin, build them with `make build`"
-                                      : cat("; the folder has ", join(names, ", "))));
+  const std::string there = names.empty() ? "; the folder has no plugin, build them with `make build`"
+                                          : cat("; the folder has ", join(names, ", "));
+  throw ConfigError(
+      cat("reward plugin ", quoted(name_or_path), ": no ", path.string(), there, did_you_mean(name_or_path, names)));
 }
 
 }  // namespace noregret
