@@ -5,7 +5,7 @@ PYTHON ?= python3
 CMAKE_FLAGS ?=
 NOREGRET = $(BUILD)/noregret
 
-.PHONY: help setup build models quickstart test parity cuda-compile format clean
+.PHONY: help setup build models quickstart test parity base cuda-compile format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -34,8 +34,20 @@ models/smollm2-135m/config.json: .deps/smollm2.gguf | build
 .deps/smollm2.gguf: | setup
 	scripts/fetch_models.sh
 
-parity: build models  ## compare with transformers and PEFT (PYTHON= one that has torch, transformers, peft)
-	$(PYTHON) tests/parity/model_parity.py --noregret $(NOREGRET) --models models
+parity: build models .venv-oracle/done  ## compare live with transformers, PEFT and tokenizers (takes 4 GB for them once)
+	.venv-oracle/bin/python tests/parity/model_parity.py --noregret $(NOREGRET) --models models
+	.venv-oracle/bin/python tests/parity/tokenizer_parity.py --noregret $(NOREGRET) --models models
+
+.venv-oracle/done: scripts/oracle.txt
+	$(PYTHON) -m venv .venv-oracle
+	.venv-oracle/bin/pip install -q -r scripts/oracle.txt
+	touch $@
+
+base: build  ## train the quickstart's base model anew into configs/quickstart/base (10 minutes)
+	rm -rf runs/pretrain runs/base
+	$(NOREGRET) train configs/quickstart/pretrain.yaml --run-dir runs/pretrain
+	$(NOREGRET) export runs/pretrain runs/base --merge --dtype bf16
+	cp runs/base/config.json runs/base/generation_config.json runs/base/model.safetensors configs/quickstart/base/
 
 cuda-compile:  ## compile the CUDA build into build-cuda (needs a CUDA toolkit, no GPU)
 	scripts/setup.sh --cuda
