@@ -1,0 +1,204 @@
+#pragma once
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/tensor.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cctype>
+#include <csignal>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "noregret/nn/causal_lm.h"
+#include "noregret/run/experiment.h"
+#include "noregret/run/trainer.h"
+#include "tests/support/scratch.h"
+
+namespace noregret {
+
+inline fs::path plugin_dir() { return fs::path(NOREGRET_BUILD_DIR) / "rewards"; }
+
+// A model folder: a Llama of 25,000 random weights, large enough that distributions are far from uniform, with the
+// tokenizer of one id a byte.
+inline void write_tiny_model(const fs::path& folder, int64_t num_layers = 2) {
+  HfConfig config;
+  config.hidden_size = 32;
+  config.intermediate_size = 48;
+  config.num_layers = num_layers;
+  config.num_heads = 4;
+  config.num_kv_heads = 2;
+  config.head_dim = 8;
+  config.vocab_size = 258;
+  config.max_positions = 48;
+  const ModelFiles files = model_files(CausalLm::create(config, 0.3, 1, at::kCPU), {}, "f32");
+  fs::create_directories(folder);
+  write_file_atomic(folder / "config.json", files.config_json);
+  write_file_atomic(folder / "generation_config.json", files.generation_config_json);
+  write_file_atomic(folder / "model.safetensors", files.tensor_bytes);
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) {
+    fs::copy_file(fs::path(NOREGRET_SOURCE_DIR) / "configs/quickstart/base" / name, folder / name);
+  }
+}
+
+// One-letter prompts, each with its reference. After `num_calls` problems were asked for, a stop signal comes, as from
+// a terminal or a batch system.
+class Letters : public TaskSource {
+ public:
+  static constexpr int64_t kNumLetters = 6;
+  explicit Letters(std::vector<std::string> references, int64_t signal_after = -1)
+      : references_(std::move(references)), signal_after_(signal_after) {}
+  int64_t size(Split split) const override { return split == Split::kTrain ? kEndless : kNumLetters; }
+  Task get(Split split, int64_t index) const override {
+    if (++num_calls_ == signal_after_) std::raise(SIGTERM);
+    Task task;
+    task.id = cat("letters/", split == Split::kTrain ? "train" : "eval", "/", index);
+    task.messages = {
+        {"user", std::string(1, static_cast<char>((split == Split::kTrain ? 'a' : 'A') + index % kNumLetters))}};
+    task.reference = references_[static_cast<size_t>(index % kNumLetters)];
+    task.demonstration = task.reference;
+    return task;
+  }
+  std::string digest() const override { return "letters"; }
+
+ private:
+  std::vector<std::string> references_;
+  int64_t signal_after_;
+  mutable int64_t num_calls_ = 0;
+};
+
+// The letter or digit that the model finds likeliest after each prompt: samples are sometimes right.
+inline std::vector<std::string> likely_answers(const fs::path& model_dir) {
+  const at::NoGradGuard no_grad;
+  const CausalLm model = CausalLm::load(model_dir, at::kCPU);
+  std::vector<std::string> answers;
+  for (int64_t i = 0; i < Letters::kNumLetters; ++i) {
+    const TokenBatch batch{
+        at::tensor({'a' + i}, at::kLong), at::tensor({int64_t{0}}, at::kLong), {Segment{0, 1, -1, -1}}};
+    const Tensor logits = model.logits(model.forward(batch, {}, nullptr), {})[0];
+    char best = 'a';
+    for (int c = '0'; c <= 'z'; ++c) {
+      if (std::isalnum(c) != 0 && logits[c].item<float>() > logits[best].item<float>()) best = static_cast<char>(c);
+    }
+    answers.emplace_back(1, best);
+  }
+  return answers;
+}
+
+inline RewardOptions reward_of(const std::string& plugin) {
+  RewardOptions options;
+  options.plugin = plugin;
+  return options;
+}
+
+// SFT of an adapter on the letters.
+inline RunConfig sft_config(const fs::path& model_dir) {
+  RunConfig config;
+  config.mode = "sft";
+  config.model.path = model_dir.string();
+  config.model.chat_template = "none";
+  config.adapter->rank = 2;
+  config.objective.name = "cross_entropy";
+  config.data.batch_size = 4;
+  config.optimizer.lr = "1e-2";
+  config.train.steps = 6;
+  config.train.save_every = 0;
+  config.rewards = {reward_of("exact_match")};
+  config.rollout.max_new_tokens = 2;
+  return config;
+}
+
+// RL on the letters with one token a completion: among 32 samples of each of 6 prompts some are right.
+inline RunConfig rl_config(const fs::path& model_dir) {
+  RunConfig config = sft_config(model_dir);
+  config.mode = "rl";
+  config.objective.name = "is";
+  config.rollout.groups = 6;
+  config.rollout.group_size = 32;
+  config.rollout.max_new_tokens = 1;
+  config.rollout.max_batch = 96;
+  config.optimizer.lr = "2e-2";
+  return config;
+}
+
+// What one process of a run leaves: its summary and what it printed.
+struct RunResult {
+  RunSummary summary;
+  std::string printed;
+  std::string interruption;  // what() of the InterruptedError, if one ended it
+};
+
+// Trains in `run_dir` as the verb does, problems from `tasks`.
+inline RunResult train(const RunConfig& config, const fs::path& run_dir, std::unique_ptr<TaskSource> tasks) {
+  RunResult result;
+  testing::internal::CaptureStderr();
+  try {
+    Inputs inputs = load_inputs(config, plugin_dir());
+    inputs.tasks = std::move(tasks);
+    Policy policy = load_policy(config, at::kCPU);
+    RunDir::Setup setup;
+    setup.path = run_dir;
+    setup.config = write_fields(config);
+    setup.manifest = Json::object();
+    setup.tensorboard = false;
+    RunDir run(setup);
+    Reporter reporter(false);
+    reporter.keep(run.log_file());
+    SignalGuard signals;
+    result.summary = Trainer({&config, &inputs, &policy, &run, &reporter, &signals}).run();
+  } catch (const InterruptedError& e) {
+    EXPECT_EQ(e.code(), ExitCode::kInterrupted);
+    result.interruption = e.what();
+  } catch (...) {
+    testing::internal::GetCapturedStderr();
+    throw;
+  }
+  result.printed = testing::internal::GetCapturedStderr();
+  return result;
+}
+
+inline std::vector<Json> metrics_in(const fs::path& run_dir) {
+  std::vector<Json> lines;
+  std::istringstream in(text_of(run_dir / "metrics.jsonl"));
+  for (std::string line; std::getline(in, line);) lines.push_back(parse_json(line, "metrics.jsonl"));
+  return lines;
+}
+
+// The newest checkpoint of a run, verified.
+inline fs::path newest_checkpoint(const fs::path& run_dir) { return resolve_artefact(run_dir); }
+
+// Everything that a run computed: its metrics, and the weights and moments of its newest checkpoint.
+inline std::vector<std::string> results_of(const fs::path& run_dir) {
+  const fs::path checkpoint = newest_checkpoint(run_dir);
+  const bool is_adapter = fs::exists(checkpoint / "adapter_model.safetensors");
+  return {checkpoint.filename().string(), text_of(run_dir / "metrics.jsonl"),
+          sha256_file(checkpoint / (is_adapter ? "adapter_model.safetensors" : "model.safetensors")),
+          sha256_file(checkpoint / "optimizer.safetensors")};
+}
+
+// A model folder for all tests of a suite, and a folder for runs.
+class RunTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    model_ = std::make_unique<ScratchDir>();
+    write_tiny_model(model_->path() / "tiny");
+    references_ = likely_answers(model_dir());
+  }
+  static void TearDownTestSuite() { model_.reset(); }
+  static fs::path model_dir() { return model_->path() / "tiny"; }
+  static const std::vector<std::string>& references() { return references_; }
+  static std::unique_ptr<TaskSource> letters(int64_t signal_after = -1) {
+    return std::make_unique<Letters>(references_, signal_after);
+  }
+  fs::path run_dir(const std::string& name = "run") const { return dir_.path() / name; }
+
+  ScratchDir dir_;
+
+ private:
+  inline static std::unique_ptr<ScratchDir> model_;
+  inline static std::vector<std::string> references_;
+};
+
+}  // namespace noregret
