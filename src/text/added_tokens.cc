@@ -10,7 +10,7 @@
 namespace noregret::text {
 namespace {
 
-constexpr size_t kMaxTokenBytes = 1024;  // bounds the work at each place of a text
+constexpr size_t kMaxTokenBytes = 256;  // bounds the work at each place of a text
 
 bool is_inside_word(std::string_view text, Span span) {
   return (span.begin > 0 && is_word(code_point_before(text, span.begin).value)) ||

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <map>
 
+#include "tests/text/text_support.h"
 #include "text/chat_fingerprint.h"
-#include "text_support.h"
 
 namespace noregret {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <thread>
 
-#include "text_support.h"
+#include "tests/text/text_support.h"
 
 namespace noregret {
 namespace {

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "text_support.h"
+#include "tests/text/text_support.h"
 
 namespace noregret::text {
 namespace {

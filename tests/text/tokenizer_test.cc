@@ -5,7 +5,7 @@
 
 #include "noregret/base/rng.h"
 #include "noregret/base/text.h"
-#include "text_support.h"
+#include "tests/text/text_support.h"
 
 namespace noregret {
 namespace {
