@@ -1,0 +1,64 @@
+#include "tests/e2e/e2e_support.h"
+
+namespace noregret::e2e {
+namespace {
+
+struct Verb {
+  std::string name;
+  std::vector<std::string> args;
+  std::vector<std::string> flags;  // architecture's list of what a user types
+};
+
+const std::vector<Verb>& verbs() {
+  static const std::vector<Verb> table = {
+      {"train", {"train"}, {"config", "--set", "--run-dir", "--resume", "--steps", "--threads", "--allow"}},
+      {"eval",
+       {"eval"},
+       {"config", "--set", "--adapter", "--samples", "--temperature", "--limit", "--output", "--json"}},
+      {"generate",
+       {"generate"},
+       {"model", "--adapter", "--prompt", "--input", "--chat", "--samples", "--max-new-tokens", "--temperature",
+        "--seed", "--json", "--device", "--threads"}},
+      {"score", {"score"}, {"model", "--adapter", "--input", "--temperature", "--device", "--threads"}},
+      {"tokenize", {"tokenize"}, {"model", "--input", "--decode", "--chat", "--bos", "--special"}},
+      {"import", {"import"}, {"gguf", "out", "--dtype"}},
+      {"export", {"export"}, {"source", "out", "--merge", "--dtype"}},
+      {"check", {"check"}, {"config", "--set"}},
+      {"reward", {"reward"}, {"test"}},
+      {"reward_test", {"reward", "test"}, {"plugin", "--input", "--options", "--json"}},
+      {"version", {"version"}, {}}};
+  return table;
+}
+
+class Help : public testing::TestWithParam<Verb> {};
+
+TEST_P(Help, NamesEveryFlagOnStdout) {
+  const WorkDir folder;
+  std::vector<std::string> args = GetParam().args;
+  args.push_back("--help");
+  const ProcessResult result = run(folder.path(), args);
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.err, "");
+  for (const std::string& flag : GetParam().flags) EXPECT_THAT(result.out, testing::HasSubstr(flag));
+}
+
+INSTANTIATE_TEST_SUITE_P(Of, Help, testing::ValuesIn(verbs()), [](const auto& info) { return info.param.name; });
+
+TEST(Help, OfTheProgramNamesEveryVerbAndExitCode) {
+  const WorkDir folder;
+  const ProcessResult result = run(folder.path(), {"--help"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.err, "");
+  for (const Verb& verb : verbs()) EXPECT_THAT(result.out, testing::HasSubstr("  " + verb.args.front()));
+  for (const char* code : {"64", "65", "70", "74", "75", "76", "77", "78"})
+    EXPECT_THAT(result.out, testing::HasSubstr(code));
+}
+
+TEST(Version, IsOneLineOnStdout) {
+  const WorkDir folder;
+  EXPECT_THAT(output_of(folder.path(), {"version"}),
+              testing::MatchesRegex("noregret [0-9]+\\.[0-9]+\\.[0-9]+ \\((CPU|CUDA) build\\)\n"));
+}
+
+}  // namespace
+}  // namespace noregret::e2e
