@@ -15,6 +15,7 @@
 #include "noregret/nn/causal_lm.h"
 #include "noregret/run/experiment.h"
 #include "noregret/run/trainer.h"
+#include "noregret/tensor/device.h"
 #include "tests/support/scratch.h"
 
 namespace noregret {
@@ -182,6 +183,7 @@ inline std::vector<std::string> results_of(const fs::path& run_dir) {
 class RunTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
+    set_num_threads(1);  // tensors of a few thousand numbers: threads would only wait for each other
     model_ = std::make_unique<ScratchDir>();
     write_tiny_model(model_->path() / "tiny");
     references_ = likely_answers(model_dir());

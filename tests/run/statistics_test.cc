@@ -91,13 +91,13 @@ TEST(BootstrapMean, IsAsWideAsTheStandardErrorSays) {
 
 TEST(BootstrapMean, CoversTheTruthInMostSamples) {
   int num_covered = 0;
-  for (uint64_t seed = 0; seed < 200; ++seed) {
-    const Interval interval = bootstrap_mean(coin_flips(1000 + seed, 100, 0.3), seed);
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    const Interval interval = bootstrap_mean(coin_flips(1000 + seed, 50, 0.3), seed);
     num_covered += interval.low <= 0.3 && 0.3 <= interval.high;
   }
-  // 95 % nominal, a little less at 100 values: 190 of 200 with a standard deviation of 3.
-  EXPECT_GE(num_covered, 176);
-  EXPECT_LE(num_covered, 199);
+  // 95 % nominal, a little less at 50 values: 94 of 100 with a standard deviation of 2.4.
+  EXPECT_GE(num_covered, 84);
+  EXPECT_LE(num_covered, 99);
 }
 
 TEST(BootstrapMean, RefusesNoValues) { EXPECT_THROW(bootstrap_mean({}, 1), std::logic_error); }

@@ -23,6 +23,7 @@ TEST_F(TrainerTest, SftLowersTheLoss) {
   RunConfig config = sft_config(model_dir());
   config.train.steps = 20;
   const RunResult result = train(config, run_dir(), letters());
+  EXPECT_EQ(result.interruption, "");
   EXPECT_EQ(result.summary.steps, 20);
   const std::vector<Json> lines = metrics_in(run_dir());
   ASSERT_EQ(lines.size(), 20u);
