@@ -26,8 +26,8 @@ class ChunkedHead {
   // Values only.
   TokenScores score();
 
-  // Adds to the gradients of what is trainable in the head. Returns d loss / d rows [M, D], undefined without
-  // needs_row_grad.
+  // After score(), once. Adds to the gradients of what is trainable in the head. Returns d loss / d rows [M, D],
+  // undefined without needs_row_grad.
   //   grad_logprobs [M]: d loss / d logprobs
   Tensor backward(const Tensor& grad_logprobs);
 
@@ -39,7 +39,6 @@ class ChunkedHead {
     Tensor logits;   // [m, V]
   };
   Chunk chunk(int64_t begin) const;
-  Tensor grad_logits(const Chunk& chunk, const Tensor& grad_logprobs) const;
 
   const CausalLm& model_;
   const AdapterStack& stack_;

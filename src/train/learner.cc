@@ -36,9 +36,8 @@ Metrics finite_only(const Metrics& metrics) {
   return kept;
 }
 
-// Of a row gather: rows of the microbatch to hidden states. A row that predicts several tokens (the last of a prompt
-// that a group shares) gets their sum. The kernel of embeddings does that in a fixed order, on the CPU twice as fast as
-// index_add.
+// Gradients of gathered rows back to hidden states. A row that predicts several tokens, as a shared prompt's last one
+// does, gets their sum, by the kernel of embeddings in a fixed order on every device.
 Tensor scatter_rows(const Tensor& grad_rows, const Tensor& rows, int64_t num_rows) {
   const at::NoGradGuard no_grad;
   return at::embedding_dense_backward(grad_rows, rows, num_rows, /*padding_idx=*/-1, /*scale_grad_by_freq=*/false);
