@@ -157,6 +157,7 @@ TEST_F(TrainerTest, DivergenceEndsTheRunAndLeavesTheLastCheckpoint) {
   EXPECT_EQ(lines[1]["optim/skipped"], 1.0);
   // Skipped updates are counted over a restart.
   EXPECT_THAT(message_of<DivergedError>([&] { train(config, run_dir(), letters()); }), HasSubstr("2 updates in a row"));
+  EXPECT_EQ(metrics_in(run_dir()).size(), 2u);  // the first step of the second process was the last straw
 }
 
 TEST_F(TrainerTest, FailedRewardsAreToldAndTakeNoPart) {
