@@ -55,16 +55,8 @@ Bpe Bpe::parse(const Json& model, Vocabulary vocabulary, const std::vector<bool>
   bpe.is_special_ = is_special;
   bpe.read_options(model, where);
   bpe.read_merges(json_at(model, "merges", where), where);
-  for (size_t i = 0; i < kNumQuick; ++i) {
-    std::string character;
-    if (i >= 0x80) character += static_cast<char>(0xc0 | (i >> 6));
-    character += static_cast<char>(i < 0x80 ? i : 0x80 | (i & 0x3f));
-    const auto id = bpe.vocabulary_.find(character);
-    if (id && bpe.is_special(*id) && byte_of_symbol(static_cast<char32_t>(i))) {
-      throw DataError(cat(where, ": special token ", noregret::quoted(character), " is also the sign of a byte"));
-    }
-    bpe.quick_ids_.push_back(id ? static_cast<int32_t>(*id) : kUnknown);
-  }
+  bpe.read_characters(where);
+  bpe.find_whole_words();
   return bpe;
 }
 
@@ -105,6 +97,33 @@ void Bpe::read_merges(const Json& list, const std::string& where) {
   }
 }
 
+void Bpe::read_characters(const std::string& where) {
+  for (size_t i = 0; i < kNumQuick; ++i) {
+    std::string character;
+    if (i >= 0x80) character += static_cast<char>(0xc0 | (i >> 6));
+    character += static_cast<char>(i < 0x80 ? i : 0x80 | (i & 0x3f));
+    const auto id = vocabulary_.find(character);
+    if (id && is_special(*id) && byte_of_symbol(static_cast<char32_t>(i))) {
+      throw DataError(cat(where, ": special token ", noregret::quoted(character), " is also the sign of a byte"));
+    }
+    quick_ids_.push_back(id && !is_special(*id) ? static_cast<int32_t>(*id) : kUnknown);
+  }
+}
+
+// Most words of a text are tokens whose merges lead to them: seen once here, they need no merging later.
+void Bpe::find_whole_words() {
+  is_whole_.resize(static_cast<size_t>(vocabulary_.size()));
+  BpeEncoder encoder(*this);
+  std::vector<int64_t> ids;
+  for (int64_t id = 0; id < vocabulary_.size(); ++id) {
+    const std::string* token = vocabulary_.token(id);
+    if (token == nullptr || is_special(id)) continue;
+    ids.clear();
+    if (!ignores_merges_) encoder.merge(*token, ids);
+    is_whole_[static_cast<size_t>(id)] = ignores_merges_ || (ids.size() == 1 && ids[0] == id);
+  }
+}
+
 int32_t Bpe::id_of_character(std::string_view character) const {
   const CodePoint point = code_point_at(character, 0);
   if (point.value < kNumQuick) return quick_ids_[point.value];
@@ -118,25 +137,22 @@ const Bpe::Merge* Bpe::find_merge(int32_t left, int32_t right) const {
 }
 
 void BpeEncoder::encode(std::string_view word, std::vector<int64_t>& ids) {
-  if (bpe_.ignores_merges_) {
-    const auto id = bpe_.vocabulary_.find(word);
-    if (id && !bpe_.is_special(*id)) {
-      ids.push_back(*id);
-      return;
-    }
+  if (const auto id = bpe_.vocabulary_.find(word); id && bpe_.is_whole_[static_cast<size_t>(*id)]) {
+    ids.push_back(*id);
+    return;
   }
   if (const auto known = known_words_.find(word); known != known_words_.end()) {
     ids.insert(ids.end(), known->second.begin(), known->second.end());
     return;
   }
   const auto num_before = static_cast<std::ptrdiff_t>(ids.size());
-  encode_anew(word, ids);
+  merge(word, ids);
   if (word.size() <= kMaxKnownBytes && known_words_.size() < kMaxKnownWords) {
     known_words_.emplace(word, std::vector<int64_t>(ids.begin() + num_before, ids.end()));
   }
 }
 
-void BpeEncoder::encode_anew(std::string_view word, std::vector<int64_t>& ids) {
+void BpeEncoder::merge(std::string_view word, std::vector<int64_t>& ids) {
   add_symbols(word);
   join_symbols();
   for (const Symbol& symbol : symbols_) {

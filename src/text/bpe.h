@@ -32,6 +32,8 @@ class Bpe {
 
   void read_options(const Json& model, const std::string& where);
   void read_merges(const Json& list, const std::string& where);
+  void read_characters(const std::string& where);
+  void find_whole_words();
   bool is_special(int64_t id) const { return static_cast<size_t>(id) < is_special_.size() && is_special_[id]; }
   int32_t id_of_character(std::string_view character) const;
   const Merge* find_merge(int32_t left, int32_t right) const;
@@ -42,7 +44,8 @@ class Bpe {
   std::vector<int32_t> quick_ids_;              // of the code points below kNumQuick
   int32_t unknown_id_ = kUnknown;               // of unk_token
   bool fuses_unknown_ = false;
-  bool ignores_merges_ = false;  // a word that is a token becomes that token
+  bool ignores_merges_ = false;
+  std::vector<bool> is_whole_;  // by id: a word that is this token becomes it, by its merges or by ignore_merges
 };
 
 // Encodes the words of one text: owns the memory that they share. For one thread.
@@ -55,6 +58,7 @@ class BpeEncoder {
   void encode(std::string_view word, std::vector<int64_t>& ids);
 
  private:
+  friend class Bpe;
   struct Symbol {
     int32_t id;  // kGone: joined to the one before it
     int32_t previous;
@@ -70,7 +74,7 @@ class BpeEncoder {
   void add_symbols(std::string_view word);
   void add_candidate(int32_t at);
   void join_symbols();
-  void encode_anew(std::string_view word, std::vector<int64_t>& ids);
+  void merge(std::string_view word, std::vector<int64_t>& ids);
 
   const Bpe& bpe_;
   std::vector<Symbol> symbols_;

@@ -79,6 +79,22 @@ TEST_F(Bpe, NoTextBecomesAControlTokenByMergesOrWhole) {
   EXPECT_THAT(tokenizer.encode("<s>", {.allow_special = true}), ElementsAre(257));
 }
 
+TEST_F(Bpe, ControlTokenOfOneCharacterIsNoCharacter) {
+  Json document = byte_document();
+  document["pre_tokenizer"] = nullptr;  // so that a tabulator reaches the model as it is
+  document["model"]["vocab"]["\t"] = 256;
+  add_token(document, "\t", 256, {{"special", true}});
+  EXPECT_THAT(load(document).encode("a\tb"), ElementsAre('a', 'b'));
+}
+
+TEST_F(Bpe, WordsThatAreTokensFollowTheirMergesAllTheSame) {
+  Json document = byte_document();
+  add_merge(document, "a", "b");   // 256
+  add_merge(document, "b", "c");   // 257, never reached in "abc"
+  add_merge(document, "a", "bc");  // 258 is in the vocabulary, but "ab" comes first
+  EXPECT_THAT(load(document).encode("abc"), ElementsAre(256, 'c'));
+}
+
 TEST_F(Bpe, RefusesAControlTokenThatIsTheSignOfAByte) {
   Json document = byte_document();
   add_token(document, "!", '!', {{"special", true}});
