@@ -9,15 +9,11 @@ constexpr int kIo = 74;
 constexpr int kConfig = 78;
 
 // A finished run of one step of sft.yaml, copied into working folders as runs/it.
-const fs::path& finished_run() {
-  static const WorkDir* const folder = [] {
-    auto* made = new WorkDir();
-    output_of(made->path(), call("sft") + std::vector<std::string>{"--steps", "1"});
-    std::atexit([] { fs::remove_all(finished_run().parent_path().parent_path()); });
-    return made;
-  }();
-  static const fs::path run = folder->path() / "runs/it";
-  return run;
+fs::path finished_run() {
+  static const WorkDir folder;
+  static const std::string made = output_of(folder.path(), call("sft") + std::vector<std::string>{"--steps", "1"});
+  EXPECT_EQ(made, "");
+  return folder.path() / "runs/it";
 }
 
 void add_run(const fs::path& folder) {

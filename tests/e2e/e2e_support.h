@@ -37,7 +37,7 @@ inline Command noregret(const fs::path& folder, const std::vector<std::string>& 
   command.argv.insert(command.argv.end(), args.begin(), args.end());
   command.input = input;
   command.folder = folder;
-  command.environment = {"OMP_NUM_THREADS=1"};
+  command.environment = {"OMP_NUM_THREADS=1", "OMP_WAIT_POLICY=passive"};
   return command;
 }
 
@@ -301,21 +301,21 @@ inline std::string sft_rows() {
 // A folder with a good one of everything: model/, tied/, adapter/, rl.yaml, sft.yaml and their data, texts.jsonl for
 // filters, items.jsonl for rewards. What a model says is mostly a digit from 0 to 3 or the end.
 inline const fs::path& good_folder() {
-  static const ScratchDir* const folder = [] {
-    auto* made = new ScratchDir();  // as long as the program: working folders are copied from it
-    write_model(tiny_config(false), made->path() / "model");
-    write_model(tiny_config(true), made->path() / "tied");
-    write_adapter(tiny_config(false), 2, made->path() / "adapter");
-    made->write("rl.yaml", kRlConfig);
-    made->write("sft.yaml", kSftConfig);
-    made->write("digits.jsonl", digit_problems());
-    made->write("rows.jsonl", sft_rows());
-    made->write("texts.jsonl", "{\"text\": \"0? 3\"}\n{\"text\": \"words\"}\n");
-    made->write("items.jsonl", "{\"prompt\": \"2?\", \"completion\": \"2\", \"reference\": \"2\"}\n");
-    std::atexit([] { fs::remove_all(good_folder()); });
-    return made;
+  static const ScratchDir folder;  // as long as the program: working folders are copied from it
+  static const bool is_filled = [] {
+    write_model(tiny_config(false), folder.path() / "model");
+    write_model(tiny_config(true), folder.path() / "tied");
+    write_adapter(tiny_config(false), 2, folder.path() / "adapter");
+    folder.write("rl.yaml", kRlConfig);
+    folder.write("sft.yaml", kSftConfig);
+    folder.write("digits.jsonl", digit_problems());
+    folder.write("rows.jsonl", sft_rows());
+    folder.write("texts.jsonl", "{\"text\": \"0? 3\"}\n{\"text\": \"words\"}\n");
+    folder.write("items.jsonl", "{\"prompt\": \"2?\", \"completion\": \"2\", \"reference\": \"2\"}\n");
+    return true;
   }();
-  return folder->path();
+  static_cast<void>(is_filled);
+  return folder.path();
 }
 
 // A working folder: a copy of good_folder().
