@@ -77,7 +77,7 @@ Sampled sample_tokens(const Tensor& logits, double temperature, const std::vecto
     }
   });
   if (std::find(is_finite.begin(), is_finite.end(), 0) != is_finite.end()) {
-    throw DataError(
+    throw NonFiniteError(
         "the model's logits are not finite; the weights or the adapter are damaged, or training diverged (lower "
         "optimizer.lr)");
   }

@@ -246,6 +246,18 @@ void RunDir::save(int64_t step, const std::vector<NamedBytes>& files, Json state
   prune(keep_last, name);
 }
 
+void RunDir::forget_from(int64_t step) {
+  const fs::path folder = path_ / "checkpoints";
+  const std::vector<std::string> names = checkpoint_names(folder);
+  const auto older = std::find_if(names.begin(), names.end(),
+                                  [&](const std::string& name) { return step_of(name) < step && !is_replaced(name); });
+  if (older == names.end()) return;
+  verify_dir(folder / *older);
+  write_file_atomic(path_ / "LATEST", cat(*older, " ", sha256_file(folder / *older / "MANIFEST.json"), "\n"));
+  checkpoint_ = folder / *older;
+  for (auto name = names.begin(); name != older; ++name) fs::remove_all(folder / *name);
+}
+
 void RunDir::prune(int64_t keep_last, const std::string& latest) {
   int64_t num_kept = 0;
   for (const std::string& name : checkpoint_names(path_ / "checkpoints")) {

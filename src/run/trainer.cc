@@ -118,8 +118,18 @@ RunSummary Trainer::run() {
       setup_.signals->check();
       take_step(summary);
       close_step(summary);
-      if (is_due(config_.train.save_every)) save();
+      // While updates are skipped nothing is new, and the weights may be of no use: good checkpoints must not make
+      // room.
+      if (is_due(config_.train.save_every) && learner_->num_skipped_in_row() == 0) save();
     }
+  } catch (const NonFiniteError& e) {
+    if (step_ == first_step_) throw;  // the weights came like this
+    setup_.run_dir->forget_from(step_);
+    throw DivergedError(cat("training diverged after step ", step_, ": ", e.what(), going_on_text()));
+  } catch (const DivergedError& e) {
+    // Every forward since the last update failed: its checkpoint is one to start from no more.
+    setup_.run_dir->forget_from(step_ + 1 - learner_->num_skipped_in_row());
+    throw DivergedError(cat(e.what(), going_on_text()));
   } catch (const InterruptedError& e) {
     save();
     throw InterruptedError(cat(e.what(), " after step ", step_, "; checkpoint ", setup_.run_dir->checkpoint()->string(),
@@ -128,6 +138,11 @@ RunSummary Trainer::run() {
   save();
   summary.steps = step_;
   return summary;
+}
+
+std::string Trainer::going_on_text() const {
+  const auto checkpoint = setup_.run_dir->checkpoint();
+  return checkpoint ? "; the newest checkpoint from before: " + checkpoint->string() : "; there is no checkpoint yet";
 }
 
 void Trainer::take_step(RunSummary& summary) {
@@ -183,6 +198,7 @@ void Trainer::restore(const fs::path& checkpoint) {
   const std::string file = (checkpoint / "state.json").string();
   const Json state = parse_json(read_file(file), file);
   step_ = json_int(state, "step", file);
+  first_step_ = step_;
   learner_->set_num_skipped_in_row(json_int(state, "skipped_in_row", file));
   saved_step_ = step_;
   open_step_.reset();
@@ -219,7 +235,7 @@ void Trainer::report_step(const SourceBatch& batch, const Metrics& metrics) {
   if (batch.groups.empty()) return;
   const std::vector<std::string>& names = setup_.inputs->rubric->component_names();
   if (is_due(config_.log.rollouts_every)) setup_.run_dir->write_rollouts(step_, batch.groups, names);
-  if (is_due(config_.log.samples_every) || step_ == 1)
+  if (is_due(config_.log.samples_every) || (config_.log.samples_every > 0 && step_ == 1))
     reporter.line(sample_table(batch.groups, names, config_.log.num_samples));
 }
 

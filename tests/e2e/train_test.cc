@@ -45,6 +45,15 @@ std::vector<double> column(const std::string& metrics, const std::string& name) 
   return values;
 }
 
+bool all_finite_in(const fs::path& file) {
+  for (const Weights& weights : read_weights(file)) {
+    for (const float value : weights.values) {
+      if (!std::isfinite(value)) return false;
+    }
+  }
+  return true;
+}
+
 class Mode : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Of, Mode, testing::Values("rl", "sft"), [](const auto& info) { return info.param; });
 
@@ -211,6 +220,34 @@ TEST(FullFineTuning, GoesOnAsIfNeverStopped) {
   output_of(folder.path(), train("rl.yaml", "parts", full));
   EXPECT_EQ(metrics(folder, "parts"), metrics(folder, "whole"));
   EXPECT_EQ(weights(folder, "parts", "model.safetensors"), weights(folder, "whole", "model.safetensors"));
+}
+
+// A step of 1e30 leaves weights that are finite and of no use: no log-prob is finite from then on.
+TEST_P(Mode, ALearningRateThatExplodesEndsAsDivergedAndKeepsAGoodCheckpoint) {
+  const WorkDir folder;
+  const std::string config = GetParam() + ".yaml";
+  output_of(folder.path(), train(config, "run", {"--steps", "1"}));
+  const std::string good = weights(folder, "run");
+  const ProcessResult result =
+      run(folder.path(), train(config, "run",
+                               with({"optimizer.lr=1e30", "train.steps=30", "train.save_every=1"}) +
+                                   std::vector<std::string>{"--allow", "optimizer.lr"}));
+  EXPECT_EQ(result.exit_code, kDiverged) << result.err;
+  EXPECT_THAT(lines_of(result.err).back(), testing::HasSubstr("lower optimizer.lr"));
+  EXPECT_EQ(sha256_file(folder.path() / "run/checkpoints/step_000001/adapter_model.safetensors"), good)
+      << "checkpoints without worth have rotated the last good one away";
+  for (const auto& checkpoint : fs::directory_iterator(folder.path() / "run/checkpoints")) {
+    EXPECT_NO_THROW(verify_dir(checkpoint.path()));
+    EXPECT_TRUE(all_finite_in(checkpoint.path() / "adapter_model.safetensors"));
+    EXPECT_TRUE(all_finite_in(checkpoint.path() / "optimizer.safetensors"));
+  }
+  // The learning rate put right, the run goes on.
+  const ProcessResult mended = run(folder.path(), train(config, "run", {"--steps", "2"}));
+  EXPECT_EQ(mended.exit_code, 0) << mended.err;
+  for (const std::vector<double>& logprobs :
+       logprobs_of(output_of(folder.path(), {"score", "model", "--adapter", "run", "--input", "texts.jsonl"}))) {
+    for (const double logprob : logprobs) EXPECT_TRUE(std::isfinite(logprob));
+  }
 }
 
 // The second process of a run finds it locked by a live one, and does not disturb it.

@@ -41,6 +41,12 @@ class DataError : public Error {
   explicit DataError(const std::string& message) : Error(ExitCode::kData, message) {}
 };
 
+// A model whose log-probs are NaN or infinite: its weights are damaged, or training drove them there.
+class NonFiniteError : public DataError {
+ public:
+  explicit NonFiniteError(const std::string& message) : DataError(message) {}
+};
+
 // A tensor has another shape or dtype than the contract of the function it was given to.
 class ShapeError : public Error {
  public:

@@ -58,6 +58,9 @@ class RunDir {
   // checkpoints/step_NNNNNN with these files and state.json = `state` plus the cursors of the logs; then LATEST; then
   // older ones beyond `keep_last` are removed. The folder appears whole or not at all.
   void save(int64_t step, const std::vector<NamedBytes>& files, Json state, int64_t keep_last);
+  // Goes back behind checkpoints from this step on, which hold weights of no use, and removes them; unless no older
+  // whole one is left.
+  void forget_from(int64_t step);
 
  private:
   void start_fresh(const Setup& setup);

@@ -49,6 +49,7 @@ class Trainer {
   void close_step(RunSummary& summary);  // evaluates where due, writes the step's metrics
   void evaluate(Metrics& metrics, RunSummary& summary);
   void save();
+  std::string going_on_text() const;
   void report_step(const SourceBatch& batch, const Metrics& metrics);
   bool is_due(int64_t every) const;
   Metrics adapter_metrics() const;
@@ -63,6 +64,7 @@ class Trainer {
   std::unique_ptr<Evaluator> evaluator_;
   Eta eta_;
   double base_norm_ = 0.0;  // Frobenius norm of the adapted weights
+  int64_t first_step_ = 0;  // of this process
   int64_t step_ = 0;        // updates done
   std::optional<Metrics>
       open_step_;  // of a step that is trained but not yet evaluated and logged; part of a checkpoint
