@@ -12,6 +12,21 @@ target_link_options(noregret_flags INTERFACE -Wl,-z,relro,-z,now)
 
 file(WRITE ${CMAKE_BINARY_DIR}/empty.cc "")
 
+# LibTorch's headers take most of the compile time of the files that need them, so they are parsed once. The sources still include
+# what they use.
+set(noregret_torch_headers
+  <ATen/core/Tensor.h> <ATen/ops/empty.h> <ATen/ops/zeros.h> <ATen/ops/cat.h> <ATen/ops/tensor.h>
+  <torch/csrc/autograd/custom_function.h> <functional> <map> <optional> <string> <vector>)
+
+function(noregret_use_torch_headers target)
+  target_compile_options(${target} PRIVATE -fPIC -fpch-preprocess)
+  if(target STREQUAL "noregret_tensor")
+    target_precompile_headers(${target} PRIVATE ${noregret_torch_headers})
+  else()
+    target_precompile_headers(${target} REUSE_FROM noregret_tensor)
+  endif()
+endfunction()
+
 function(noregret_module name)
   cmake_parse_arguments(arg "" "" "DEPS;LIBS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
@@ -20,6 +35,9 @@ function(noregret_module name)
   target_include_directories(noregret_${name} PUBLIC ${CMAKE_SOURCE_DIR}/include PRIVATE ${CMAKE_SOURCE_DIR}/src)
   list(TRANSFORM arg_DEPS PREPEND noregret_)
   target_link_libraries(noregret_${name} PUBLIC ${arg_DEPS} ${arg_LIBS} PRIVATE noregret_flags)
+  if("noregret_tensor" IN_LIST arg_DEPS OR name STREQUAL "tensor")
+    noregret_use_torch_headers(noregret_${name})
+  endif()
 endfunction()
 
 function(noregret_envs)
@@ -30,6 +48,7 @@ function(noregret_envs)
   target_include_directories(noregret_envs PUBLIC ${CMAKE_SOURCE_DIR})
   list(TRANSFORM arg_DEPS PREPEND noregret_)
   target_link_libraries(noregret_envs PUBLIC ${arg_DEPS} PRIVATE noregret_flags)
+  noregret_use_torch_headers(noregret_envs)
 endfunction()
 
 # rewards/<name>/*.cc becomes build/rewards/lib<name>.so; only the query function is visible.
@@ -106,6 +125,9 @@ function(noregret_tests)
       add_dependencies(${target} noregret)
     endif()
     add_test(NAME ${name} COMMAND ${target})
+    if(name MATCHES "^(tensor|nn|objective|rollout|train|run|gpu)$")
+      noregret_use_torch_headers(${target})
+    endif()
     if(name STREQUAL "gpu")
       set_tests_properties(gpu PROPERTIES LABELS gpu)
     endif()

@@ -120,6 +120,7 @@ Adapter Adapter::clone() const {
     if (!low_rank) continue;
     low_rank->a = low_rank->a.detach().clone();
     low_rank->b = low_rank->b.detach().clone();
+    low_rank->panels = nullptr;
   }
   return copy;
 }

@@ -92,9 +92,10 @@ void check_base_layer(TensorSet& tensors, const LinearSite& site, const std::str
   const std::string key = peft_key(site.name, "base_layer");
   if (!tensors.contains(key)) return;
   const Tensor base = tensors.take(key, {site.out_features, site.in_features});
-  if (!site.weight.defined()) return;
+  if (!site.weight) return;
   const at::NoGradGuard no_grad;
-  if (!at::equal(base.to(site.weight.options()), site.weight)) {
+  const Tensor weight = site.weight();
+  if (!at::equal(base.to(weight.options()), weight)) {
     throw DataError(cat(where, ": ", key, " differs from this model's ", site.name,
                         ".weight; load the base model that the adapter was trained on"));
   }

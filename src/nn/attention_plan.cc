@@ -6,8 +6,7 @@
 #include <algorithm>
 #include <limits>
 
-#include "noregret/base/check.h"
-#include "noregret/base/error.h"
+#include "nn/segments.h"
 #include "noregret/nn/ops.h"
 
 namespace noregret::ops {
@@ -43,46 +42,13 @@ class Planner {
     return at::tensor(values, at::kLong).to(batch_.ids.device());
   }
 
-  // Checks the segments and finds what precedes each.
   void measure() {
-    int64_t limit = config_.max_positions;
-    if (config_.rope.type == RopeOptions::Type::kDynamic && config_.rope.original_max_positions > 0) {
-      limit = std::min(limit, config_.rope.original_max_positions);
-    }
-    int64_t row = 0;
+    before_ = lengths_before(batch_, config_, cache_);
     for (int64_t b = 0; b < plan_.num_segments; ++b) {
-      const Segment& segment = segments()[b];
-      NOREGRET_CHECK(segment.begin == row && segment.length > 0, "segment ", b, " begins at row ", segment.begin,
-                     ", want ", row, ", length ", segment.length);
-      row += segment.length;
-      before_.push_back(length_before(segment, b));
-      const int64_t end = before_.back() + segment.length;
-      if (end > limit) {
-        throw DataError(cat("a sequence has ", end, " tokens, the model's context length is ", limit,
-                            "; shorten the prompt or lower max_new_tokens"));
-      }
-      plan_.max_query = std::max(plan_.max_query, segment.length);
-      plan_.max_key = std::max(plan_.max_key, end);
+      plan_.max_query = std::max(plan_.max_query, segments()[b].length);
+      plan_.max_key = std::max(plan_.max_key, before_[b] + segments()[b].length);
     }
-    NOREGRET_CHECK(row == batch_.num_tokens() && row > 0, "segments cover ", row, " of ", batch_.num_tokens(), " rows");
-    plan_.is_padded = plan_.num_segments * plan_.max_query != row;
-  }
-
-  int64_t length_before(const Segment& segment, int64_t b) const {
-    if (cache_ != nullptr) {
-      NOREGRET_CHECK(segment.kv_slot >= 0 && segment.kv_slot < cache_->num_slots() && segment.prefix_segment < 0,
-                     "segment ", b, " with a cache: slot ", segment.kv_slot, " of ", cache_->num_slots(), ", prefix ",
-                     segment.prefix_segment);
-      const int64_t length = cache_->length(segment.kv_slot);
-      NOREGRET_CHECK(length + segment.length <= cache_->max_length(), "slot ", segment.kv_slot, " holds ", length,
-                     " tokens and gets ", segment.length, " more, its length is ", cache_->max_length());
-      return length;
-    }
-    NOREGRET_CHECK(segment.kv_slot < 0, "segment ", b, " has slot ", segment.kv_slot, " but there is no cache");
-    if (segment.prefix_segment < 0) return 0;
-    NOREGRET_CHECK(segment.prefix_segment < b && segments()[segment.prefix_segment].prefix_segment < 0, "segment ", b,
-                   ": its prefix ", segment.prefix_segment, " must come before it and have none of its own");
-    return segments()[segment.prefix_segment].length;
+    plan_.is_padded = plan_.num_segments * plan_.max_query != batch_.num_tokens();
   }
 
   void place_queries() {

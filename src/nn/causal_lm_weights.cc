@@ -50,8 +50,8 @@ class WeightReader {
       throw DataError(cat(where, " is ", dtype_name(entry->info->dtype),
                           ", want F32, BF16 or F16; quantized weights are not supported"));
     }
-    // bf16 keeps its dtype on a GPU; everything else is f32.
-    const bool keeps_dtype = device_.is_cuda() && stored.scalar_type() == at::kBFloat16;
+    // bf16 keeps its dtype until a CPU's norms and panels take it up; everything else is f32.
+    const bool keeps_dtype = stored.scalar_type() == at::kBFloat16;
     const Tensor tensor = keeps_dtype ? stored : stored.to(at::kFloat);
     if (!all_finite(tensor)) throw DataError(cat(where, " holds NaN or infinity; the file is damaged, fetch it again"));
     used_.insert(name);
@@ -77,34 +77,49 @@ class WeightReader {
 
 }  // namespace
 
+Linear CausalLm::stored(const Tensor& weight) const {
+  if (backend_ == Backend::kKernels) return Linear::packed(weight);
+  return Linear(device_.is_cpu() ? weight.to(at::kFloat) : weight);
+}
+
 void CausalLm::fill(const WeightSource& weight) {
   const HfConfig& c = config_;
-  embedding_ = weight("model.embed_tokens.weight", {c.vocab_size, c.hidden_size});
+  const auto linear = [&](const std::string& name, int64_t out, int64_t in) {
+    return stored(weight(name + ".weight", {out, in}));
+  };
+  const auto norm = [&](const std::string& name) {
+    const Tensor values = weight(name + ".weight", {c.hidden_size});
+    return device_.is_cpu() ? values.to(at::kFloat) : values;
+  };
+  embedding_ = std::make_shared<Linear>(linear("model.embed_tokens", c.vocab_size, c.hidden_size));
   for (int64_t i = 0; i < c.num_layers; ++i) {
     const std::string prefix = cat("model.layers.", i, ".");
-    Layer layer;
-    layer.input_norm = weight(prefix + "input_layernorm.weight", {c.hidden_size});
-    layer.q = weight(prefix + "self_attn.q_proj.weight", {c.num_heads * c.head_dim, c.hidden_size});
-    layer.k = weight(prefix + "self_attn.k_proj.weight", {c.num_kv_heads * c.head_dim, c.hidden_size});
-    layer.v = weight(prefix + "self_attn.v_proj.weight", {c.num_kv_heads * c.head_dim, c.hidden_size});
-    layer.o = weight(prefix + "self_attn.o_proj.weight", {c.hidden_size, c.num_heads * c.head_dim});
-    layer.post_norm = weight(prefix + "post_attention_layernorm.weight", {c.hidden_size});
-    layer.gate = weight(prefix + "mlp.gate_proj.weight", {c.intermediate_size, c.hidden_size});
-    layer.up = weight(prefix + "mlp.up_proj.weight", {c.intermediate_size, c.hidden_size});
-    layer.down = weight(prefix + "mlp.down_proj.weight", {c.hidden_size, c.intermediate_size});
+    auto layer = std::make_shared<LayerWeights>();
+    layer->input_norm = norm(prefix + "input_layernorm");
+    layer->q = linear(prefix + "self_attn.q_proj", c.num_heads * c.head_dim, c.hidden_size);
+    layer->k = linear(prefix + "self_attn.k_proj", c.num_kv_heads * c.head_dim, c.hidden_size);
+    layer->v = linear(prefix + "self_attn.v_proj", c.num_kv_heads * c.head_dim, c.hidden_size);
+    layer->o = linear(prefix + "self_attn.o_proj", c.hidden_size, c.num_heads * c.head_dim);
+    layer->post_norm = norm(prefix + "post_attention_layernorm");
+    layer->gate = linear(prefix + "mlp.gate_proj", c.intermediate_size, c.hidden_size);
+    layer->up = linear(prefix + "mlp.up_proj", c.intermediate_size, c.hidden_size);
+    layer->down = linear(prefix + "mlp.down_proj", c.hidden_size, c.intermediate_size);
     layers_.push_back(std::move(layer));
   }
-  norm_ = weight("model.norm.weight", {c.hidden_size});
-  head_ = c.tie_word_embeddings ? embedding_ : weight("lm_head.weight", {c.vocab_size, c.hidden_size});
+  norm_ = norm("model.norm");
+  head_ = c.tie_word_embeddings ? embedding_ : std::make_shared<Linear>(linear("lm_head", c.vocab_size, c.hidden_size));
   finish();
 }
 
-CausalLm CausalLm::load(const std::filesystem::path& model_dir, at::Device device) {
+CausalLm CausalLm::load(const std::filesystem::path& model_dir, at::Device device, Backend backend) {
   CausalLm model;
+  model.backend_ = backend;
+  model.device_ = device;
   model.config_ = read_hf_config(model_dir);
   WeightReader reader(model_dir, device);
   model.fill([&](const std::string& name, const std::vector<int64_t>& shape) { return reader.read(name, shape); });
   reader.check_all_used(model.config_);
+  if (device.is_cpu()) return model;  // in f32
   for (const auto& [name, tensor] : model.parameters()) {
     if (tensor.scalar_type() == model.dtype()) continue;
     throw DataError(
@@ -113,8 +128,10 @@ CausalLm CausalLm::load(const std::filesystem::path& model_dir, at::Device devic
   return model;
 }
 
-CausalLm CausalLm::create(const HfConfig& config, double init_std, uint64_t seed, at::Device device) {
+CausalLm CausalLm::create(const HfConfig& config, double init_std, uint64_t seed, at::Device device, Backend backend) {
   CausalLm model;
+  model.backend_ = backend;
+  model.device_ = device;
   model.config_ = config;
   uint64_t idx = 0;
   model.fill([&](const std::string&, const std::vector<int64_t>& shape) {

@@ -53,7 +53,7 @@ ModelFiles model_files(const CausalLm& model, const AdapterStack& merged, const 
   const auto head_site = static_cast<int64_t>(sites.size()) - 1;
   if (config.tie_word_embeddings && adapts(merged, head_site)) {
     config.tie_word_embeddings = false;
-    tensors.emplace_back("lm_head.weight", sites[head_site].weight);
+    tensors.emplace_back("lm_head.weight", sites[head_site].weight());
   }
 
   ModelFiles files;

@@ -204,10 +204,11 @@ class Decoder {
   void remove(int64_t row) {
     const int64_t last = num_active() - 1;
     if (row != last) {
-      cache_.copy_slot(last, row);
+      cache_.move_slot(last, row);
       active_[row] = active_[last];
+    } else {
+      cache_.clear(row);
     }
-    cache_.clear(last);
     active_.pop_back();
   }
 

@@ -48,7 +48,7 @@ double adapted_norm(const Policy& policy) {
   const std::vector<LinearSite>& sites = policy.model.sites();
   for (size_t i = 0; i < sites.size(); ++i) {
     if (policy.adapter->find(static_cast<int64_t>(i)) != nullptr)
-      sum += std::pow(sites[i].weight.norm().item<double>(), 2);
+      sum += std::pow(sites[i].weight().norm().item<double>(), 2);
   }
   return std::sqrt(sum);
 }

@@ -1,14 +1,16 @@
 #include "noregret/train/learner.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/embedding_dense_backward.h>
+#include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "noregret/base/check.h"
 #include "noregret/base/error.h"
 #include "noregret/objective/policy_loss.h"
-#include "train/chunked_head.h"
 #include "train/trunk.h"
 
 namespace noregret {
@@ -34,6 +36,17 @@ Metrics finite_only(const Metrics& metrics) {
     if (std::isfinite(value)) kept.set(name, value);
   }
   return kept;
+}
+
+// The columns of `length` tokens from `begin` on. The packed tokens are left out.
+Microbatch columns(const Microbatch& microbatch, int64_t begin, int64_t length) {
+  const auto part = [&](const Tensor& column) { return column.defined() ? column.narrow(0, begin, length) : column; };
+  return {.loss_rows = part(microbatch.loss_rows),
+          .targets = part(microbatch.targets),
+          .weights = part(microbatch.weights),
+          .sequence_idx = part(microbatch.sequence_idx),
+          .sampler_logprobs = part(microbatch.sampler_logprobs),
+          .ref_logprobs = part(microbatch.ref_logprobs)};
 }
 
 // Gradients of gathered rows back to hidden states. A row that predicts several tokens, as a shared prompt's last one
@@ -94,27 +107,31 @@ Learner::NonFinite Learner::update(const TrainBatch& batch, bool is_first, Metri
   return std::nullopt;
 }
 
-// The objective sees log-probs as leaves: their gradients are all that the head's backward needs of it.
+// The head and the loss go by chunks of tokens, so that the logits of all never exist together. The loss is a sum over
+// tokens, and each chunk's gradients are formed while its logits are there.
 Learner::NonFinite Learner::accumulate(const Microbatch& microbatch, const TrainBatch& batch, Pass& pass) const {
   const CausalLm& model = *setup_.model;
   Trunk trunk(model, setup_.policy, microbatch.tokens, setup_.train.gradient_checkpointing);
-  ChunkedHead head(model, setup_.policy, trunk.hidden().index_select(0, microbatch.loss_rows), microbatch.targets,
-                   {.temperature = batch.temperature,
-                    .chunk_tokens = setup_.train.head_chunk_tokens,
-                    .needs_row_grad = trunk.needs_grad()});
-  const TokenScores scores = head.score();
-  if (!all_finite(scores.logprobs)) return "a log-prob";
-  if (pass.is_first && microbatch.sampler_logprobs.defined()) {
-    add_sampler_gap(microbatch.sampler_logprobs, scores.logprobs, pass.metrics);
+  const Tensor rows = trunk.hidden().index_select(0, microbatch.loss_rows);
+  std::vector<Tensor> grad_rows;
+  for (int64_t begin = 0; begin < rows.size(0); begin += setup_.train.head_chunk_tokens) {
+    const int64_t length = std::min(setup_.train.head_chunk_tokens, rows.size(0) - begin);
+    const Microbatch chunk = columns(microbatch, begin, length);
+    const Tensor leaf = rows.narrow(0, begin, length).detach().requires_grad_(trunk.needs_grad());
+    const TokenScores scores = model.token_scores(leaf, chunk.targets, batch.temperature, setup_.policy);
+    if (!all_finite(scores.logprobs)) return "a log-prob";
+    if (pass.is_first && chunk.sampler_logprobs.defined())
+      add_sampler_gap(chunk.sampler_logprobs, scores.logprobs.detach(), pass.metrics);
+    const LossResult result =
+        policy_loss(setup_.objective, scores.logprobs, scores.entropy, chunk, batch.num_loss_tokens);
+    pass.metrics.merge(result.metrics);
+    pass.loss += result.loss.item<double>();
+    if (!std::isfinite(pass.loss)) return "the loss";
+    result.loss.backward();
+    if (trunk.needs_grad()) grad_rows.push_back(leaf.grad());
   }
-  const Tensor logprobs = scores.logprobs.detach().requires_grad_();
-  const LossResult result = policy_loss(setup_.objective, logprobs, scores.entropy, microbatch, batch.num_loss_tokens);
-  pass.metrics.merge(result.metrics);
-  pass.loss += result.loss.item<double>();
-  if (!std::isfinite(pass.loss)) return "the loss";
-  result.loss.backward();
-  const Tensor grad_rows = head.backward(logprobs.grad());
-  if (trunk.needs_grad()) trunk.backward(scatter_rows(grad_rows, microbatch.loss_rows, microbatch.tokens.num_tokens()));
+  if (trunk.needs_grad())
+    trunk.backward(scatter_rows(at::cat(grad_rows), microbatch.loss_rows, microbatch.tokens.num_tokens()));
   return std::nullopt;
 }
 
@@ -143,9 +160,14 @@ Tensor score_tokens(const CausalLm& model, const AdapterStack& stack, const Toke
                     const Tensor& targets, double temperature, int64_t head_chunk_tokens) {
   const at::NoGradGuard no_grad;
   const Tensor rows = model.forward(tokens, stack, nullptr).index_select(0, loss_rows);
-  return ChunkedHead(model, stack, rows, targets, {.temperature = temperature, .chunk_tokens = head_chunk_tokens})
-      .score()
-      .logprobs;
+  std::vector<Tensor> logprobs;
+  for (int64_t begin = 0; begin < rows.size(0); begin += head_chunk_tokens) {
+    const int64_t length = std::min(head_chunk_tokens, rows.size(0) - begin);
+    logprobs.push_back(
+        model.token_scores(rows.narrow(0, begin, length), targets.narrow(0, begin, length), temperature, stack)
+            .logprobs);
+  }
+  return logprobs.empty() ? at::empty({0}, rows.options().dtype(at::kFloat)) : at::cat(logprobs);
 }
 
 }  // namespace noregret

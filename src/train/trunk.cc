@@ -10,12 +10,6 @@
 namespace noregret {
 namespace {
 
-bool has_trained_weights(const CausalLm& model) {
-  const std::vector<NamedTensor> weights = model.parameters();
-  return std::any_of(weights.begin(), weights.end(),
-                     [](const NamedTensor& entry) { return entry.second.requires_grad(); });
-}
-
 // An adapted site other than the head, which is the last one.
 bool has_trained_adapter(const CausalLm& model, const AdapterStack& stack) {
   for (const Adapter* adapter : stack) {
@@ -47,7 +41,7 @@ Trunk::Trunk(const CausalLm& model, const AdapterStack& stack, const TokenBatch&
     return;
   }
   const at::NoGradGuard no_grad;
-  needs_grad_ = has_trained_weights(model_) || has_trained_adapter(model_, stack_);
+  needs_grad_ = model_.is_trainable() || has_trained_adapter(model_, stack_);
   plan_ = model_.plan(tokens_, nullptr);
   inputs_.push_back(model_.embed(tokens_));
   for (int64_t i = 0; i < model_.config().num_layers; ++i)
@@ -65,7 +59,7 @@ void Trunk::backward(const Tensor& grad_hidden) {
 }
 
 void Trunk::backward_by_layer(Tensor grad) {
-  const bool has_weights = has_trained_weights(model_);
+  const bool has_weights = model_.is_trainable();
   grad = backward_through([&](const Tensor& x) { return model_.final_norm(x); }, inputs_.back(), true, grad);
   inputs_.pop_back();
   for (int64_t i = model_.config().num_layers - 1; i >= 0; --i) {

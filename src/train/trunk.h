@@ -24,7 +24,7 @@ class Trunk {
   const TokenBatch& tokens_;
   bool is_recomputed_;
   bool needs_grad_ = false;
-  ops::AttentionPlan plan_;
+  ForwardPlan plan_;
   std::vector<Tensor> inputs_;  // of each layer, then of the final norm
   Tensor output_;
 };

@@ -65,7 +65,7 @@ TEST(AdapterCreate, CoversEveryLinearLayerByDefault) {
 }
 
 TEST(AdapterCreate, AIsUniformWithinOneOverRootOfFanIn) {
-  const Adapter adapter = Adapter::create({{"lm_head", 400, 3, Tensor()}}, adapter_options(50, 32), 1, at::kCPU);
+  const Adapter adapter = Adapter::create({{"lm_head", 400, 3, {}}}, adapter_options(50, 32), 1, at::kCPU);
   const Tensor a = adapter.find(0)->a;
   EXPECT_LE(a.abs().max().item<double>(), 0.05);
   EXPECT_GT(a.abs().max().item<double>(), 0.0499);
@@ -121,7 +121,7 @@ TEST(Adapter, DigestSeesAlpha) {
 }
 
 TEST(Adapter, NormsAreFrobeniusOverAllSites) {
-  const std::vector<LinearSite> sites = {{"a.q_proj", 2, 3, Tensor()}, {"b.q_proj", 2, 3, Tensor()}};
+  const std::vector<LinearSite> sites = {{"a.q_proj", 2, 3, {}}, {"b.q_proj", 2, 3, {}}};
   const Adapter adapter = Adapter::create(sites, adapter_options(1, 32), 1, at::kCPU);
   const at::NoGradGuard no_grad;
   for (int64_t i : {0, 1}) Tensor(adapter.find(i)->b).fill_(2.0);

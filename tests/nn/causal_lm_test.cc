@@ -96,11 +96,11 @@ TEST(CausalLm, GradientsThroughASharedPrefixEqualThoseOfWholeSequences) {
     }
     return all;
   };
-  logits_of(model, {&adapter}, shared).narrow(0, 5, 7).pow(2).sum().backward();
+  logprobs_of(model, {&adapter}, shared).narrow(0, 5, 7).pow(2).sum().backward();
   const Tensor with_sharing = gradients();
   for (const std::vector<int64_t>& tail : tails) {
     const auto length = static_cast<int64_t>(tail.size());
-    logits_of(model, {&adapter}, batch_of({joined(prompt, tail)})).narrow(0, 5, length).pow(2).sum().backward();
+    logprobs_of(model, {&adapter}, batch_of({joined(prompt, tail)})).narrow(0, 5, length).pow(2).sum().backward();
   }
   const Tensor whole = gradients();
   EXPECT_LT(max_difference(with_sharing, whole) / whole.abs().max().item<double>(), 1e-5);  // f32 sums in another order
@@ -149,7 +149,7 @@ TEST(CausalLm, TrainingAnAdapterLeavesNoGradientOnTheBase) {
   const CausalLm model = tiny_model();
   Adapter adapter = Adapter::create(model.sites(), adapter_options(2, 32), 1, at::kCPU);
   adapter.set_trainable(true);
-  logits_of(model, {&adapter}, batch_of({some_ids(9, 1)})).pow(2).sum().backward();
+  logprobs_of(model, {&adapter}, batch_of({some_ids(9, 1)})).pow(2).sum().backward();
   for (const auto& [name, tensor] : model.parameters()) EXPECT_FALSE(tensor.grad().defined()) << name;
   for (const auto& [name, tensor] : adapter.parameters()) {
     ASSERT_TRUE(tensor.grad().defined()) << name;
@@ -161,7 +161,7 @@ TEST(CausalLm, TrainingAnAdapterLeavesNoGradientOnTheBase) {
 TEST(CausalLm, FullFineTuningReachesEveryWeight) {
   CausalLm model = tiny_model();
   model.set_trainable(true);
-  logits_of(model, {}, batch_of({some_ids(12, 1), some_ids(6, 2)})).pow(2).sum().backward();
+  logprobs_of(model, {}, batch_of({some_ids(12, 1), some_ids(6, 2)})).pow(2).sum().backward();
   for (const auto& [name, tensor] : model.parameters()) {
     ASSERT_TRUE(tensor.grad().defined()) << name;
     EXPECT_GT(tensor.grad().abs().max().item<float>(), 0) << name;
@@ -171,7 +171,7 @@ TEST(CausalLm, FullFineTuningReachesEveryWeight) {
 TEST(CausalLm, StepsEqualTheWholeForward) {
   const CausalLm model = tiny_model();
   const TokenBatch batch = batch_of({some_ids(6, 1), some_ids(9, 2)});
-  const ops::AttentionPlan plan = model.plan(batch, nullptr);
+  const ForwardPlan plan = model.plan(batch, nullptr);
   Tensor hidden = model.embed(batch);
   for (int64_t i = 0; i < model.config().num_layers; ++i) hidden = model.layer(i, hidden, plan, {}, nullptr);
   EXPECT_TRUE(at::equal(model.final_norm(hidden), model.forward(batch, {}, nullptr)));

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
@@ -61,6 +62,11 @@ inline Tensor logits_of(const CausalLm& model, const AdapterStack& stack, const 
   return model.logits(model.forward(batch, stack, nullptr), stack);
 }
 
+// Of each row for its own id as the next one: something to differentiate.
+inline Tensor logprobs_of(const CausalLm& model, const AdapterStack& stack, const TokenBatch& batch) {
+  return model.token_scores(model.forward(batch, stack, nullptr), batch.ids, 1.0, stack).logprobs;
+}
+
 // Teacher-forced log-probs of ids[1:].
 inline std::vector<double> score(const CausalLm& model, const AdapterStack& stack, const std::vector<int64_t>& ids) {
   const at::NoGradGuard no_grad;
@@ -79,8 +85,10 @@ inline void fill_b(const Adapter& adapter, float scale, uint64_t seed) {
   Rng rng(seed);
   for (const auto& [name, tensor] : adapter.parameters()) {
     if (name.find("lora_B") == std::string::npos) continue;
-    auto* data = tensor.mutable_data_ptr<float>();
+    const Tensor values = at::empty_like(tensor);
+    auto* data = values.mutable_data_ptr<float>();
     for (int64_t i = 0; i < tensor.numel(); ++i) data[i] = rng.uniform(-scale, scale);
+    Tensor(tensor).copy_(values);  // as an optimizer writes: what is packed from the tensor follows
   }
 }
 

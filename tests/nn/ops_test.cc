@@ -47,7 +47,7 @@ void expect_gradients(const std::function<Tensor()>& loss, const std::vector<Ten
   }
 }
 
-std::vector<LinearSite> one_site(int64_t in, int64_t out) { return {{"lm_head", in, out, Tensor()}}; }
+std::vector<LinearSite> one_site(int64_t in, int64_t out) { return {{"lm_head", in, out, {}}}; }
 
 TEST(RmsNorm, MatchesHandComputedValue) {
   const Tensor y = ops::rms_norm(at::tensor({3.0f, 4.0f}).view({1, 2}), at::tensor({1.0f, 2.0f}), 0.0);

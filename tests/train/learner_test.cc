@@ -269,9 +269,11 @@ TEST(SkippedUpdate, ForAGradientThatOverflows) {
 TEST(SkippedUpdate, ForAWeightThatWouldOverflow) {
   // An embedding that the batch does not use changes no logit; a decay of 1 - 3 doubles it past the end of f32.
   CausalLm model = tiny_model();
-  const Tensor embedding = model.parameters().front().second;
-  embedding[19].fill_(3e38);
   model.set_trainable(true);
+  {
+    const at::NoGradGuard no_grad;
+    model.parameters().front().second[19].fill_(3e38);
+  }
   OptimizerOptions adam;
   adam.weight_decay = 3.0;
   Adam optimizer(model.parameters(), adam, 1.0);

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,8 +21,10 @@ struct LinearSite {
   std::string name;  // module path: "model.layers.0.self_attn.q_proj", "lm_head"
   int64_t in_features = 0;
   int64_t out_features = 0;
-  Tensor weight;  // the base's [out, in]; may be undefined
+  std::function<Tensor()> weight;  // the base's [out, in]; may be empty
 };
+
+struct AdapterPanels;
 
 // One named set of low-rank tensors: y += scaling * B (A x), scaling = alpha / rank (LoRA, arXiv:2106.09685,
 // section 4.1). A ~ U(-1/sqrt(in), 1/sqrt(in)) from one counter-based stream a site, B = 0. Tensors are f32 leaves on
@@ -31,6 +35,7 @@ class Adapter {
     Tensor a;  // [R, in]
     Tensor b;  // [out, R]
     double scaling = 0.0;
+    mutable std::shared_ptr<AdapterPanels> panels;  // of the CPU kernels; follows a and b
   };
 
   // Throws ConfigError on a target that names no site (with the nearest name).

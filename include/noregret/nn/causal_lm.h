@@ -9,6 +9,7 @@
 #include "noregret/format/hf_config.h"
 #include "noregret/nn/adapter.h"
 #include "noregret/nn/kv_cache.h"
+#include "noregret/nn/linear.h"
 #include "noregret/nn/ops.h"
 #include "noregret/tensor/tensor.h"
 #include "noregret/tensor/tensor_file.h"
@@ -16,20 +17,50 @@
 
 namespace noregret {
 
-// A decoder-only Llama model. Holds weights, no activations. Weights are f32 (bf16 and f16 checkpoints are widened,
-// which is exact); on CUDA a bf16 checkpoint keeps bf16.
+struct CpuPlan;
+
+// Who computes a forward. kAten: LibTorch's operators, any device and float dtype. kKernels: the kernels module, on the
+// CPU in f32; log-probs of a sequence have the same bits in whatever batch, with or without a cache.
+enum class Backend { kAten, kKernels };
+Backend default_backend(at::Device device);  // kernels on the CPU
+
+struct LayerWeights {
+  Tensor input_norm, post_norm;
+  Linear q, k, v, o, gate, up, down;
+};
+
+// Of a batch, for all layers of a forward.
+struct ForwardPlan {
+  ops::AttentionPlan aten;
+  std::shared_ptr<CpuPlan> kernels;
+};
+
+struct TokenScores {
+  Tensor logprobs;  // [M] f32
+  Tensor entropy;   // [M] f32
+};
+
+// A decoder-only Llama model. Holds weights, no activations. It computes in f32 on a CPU (bf16 and f16 checkpoints are
+// widened, which is exact; frozen bf16 weights stay in bf16 until they are used); on CUDA a bf16 checkpoint keeps bf16.
 class CausalLm {
  public:
   // A Hugging Face folder. Throws DataError: missing or surplus tensors by name, wrong shapes, non-finite weights.
-  static CausalLm load(const std::filesystem::path& model_dir, at::Device device);
+  static CausalLm load(const std::filesystem::path& model_dir, at::Device device, Backend backend);
+  static CausalLm load(const std::filesystem::path& model_dir, at::Device device) {
+    return load(model_dir, device, default_backend(device));
+  }
   // Fresh weights: linears and embeddings N(0, init_std), norms 1; a pure function of the seed.
-  static CausalLm create(const HfConfig& config, double init_std, uint64_t seed, at::Device device);
+  static CausalLm create(const HfConfig& config, double init_std, uint64_t seed, at::Device device, Backend backend);
+  static CausalLm create(const HfConfig& config, double init_std, uint64_t seed, at::Device device) {
+    return create(config, init_std, seed, device, default_backend(device));
+  }
   CausalLm(CausalLm&&) = default;
   CausalLm& operator=(CausalLm&&) = default;
 
   const HfConfig& config() const { return config_; }
   at::Device device() const;
-  at::ScalarType dtype() const;
+  at::ScalarType dtype() const;  // of activations
+  Backend backend() const { return backend_; }
   const std::vector<LinearSite>& sites() const { return sites_; }  // layer by layer q k v o gate up down; lm_head last
 
   // Hidden states after the final norm, [N, D]. Without a cache the batch's segments have kv_slot = -1; with one, all
@@ -37,37 +68,46 @@ class CausalLm {
   Tensor forward(const TokenBatch& batch, const AdapterStack& stack, KvCache* cache) const;
   // f32 logits of chosen rows: [M, D] -> [M, V]. An adapter on lm_head changes the head only, tied embeddings or not.
   Tensor logits(const Tensor& hidden, const AdapterStack& stack) const;
+  // Log-probs of targets and entropies at a temperature, differentiable through the log-probs. Holds the logits of all
+  // rows until the backward pass: to be called for some hundred rows at a time.
+  //   hidden [M, D], targets [M] int64
+  TokenScores token_scores(const Tensor& hidden, const Tensor& targets, double temperature,
+                           const AdapterStack& stack) const;
 
   // The same forward in steps, for activation checkpointing: embed, then layer by layer, then final_norm.
-  ops::AttentionPlan plan(const TokenBatch& batch, const KvCache* cache) const;
+  ForwardPlan plan(const TokenBatch& batch, KvCache* cache) const;
   Tensor embed(const TokenBatch& batch) const;  // [N, D]
-  Tensor layer(int64_t layer_idx, const Tensor& hidden, const ops::AttentionPlan& plan, const AdapterStack& stack,
+  Tensor layer(int64_t layer_idx, const Tensor& hidden, const ForwardPlan& plan, const AdapterStack& stack,
                KvCache* cache) const;
   Tensor final_norm(const Tensor& hidden) const;
 
-  // All weights by Hugging Face name, tied head left out; the order of the checkpoint. The tensors are the model's own.
+  // All weights by Hugging Face name, tied head left out; the order of the checkpoint. Trained ones are the model's own
+  // tensors; of weights that only the kernels hold these are copies in f32.
   std::vector<NamedTensor> parameters() const;
+  bool is_trainable() const { return is_trainable_; }
   void set_trainable(bool is_trainable);  // requires_grad of every weight (full fine-tuning)
   std::string digest() const;             // SHA-256 over the weights
 
   KvCache make_cache(int64_t num_slots, int64_t max_length) const;
 
  private:
-  struct Layer {
-    Tensor input_norm, post_norm;
-    Tensor q, k, v, o, gate, up, down;
-  };
   using WeightSource = std::function<Tensor(const std::string& name, const std::vector<int64_t>& shape)>;
   CausalLm() = default;
   void fill(const WeightSource& weight);  // asks for every weight that config_ names, in the checkpoint's order
   void finish();                          // sites and the rotary table
+  Linear stored(const Tensor& weight) const;
+  std::vector<Linear*> linears();
 
   HfConfig config_;
-  Tensor embedding_;  // [V, D]
-  std::vector<Layer> layers_;
+  Backend backend_ = Backend::kAten;
+  bool is_trainable_ = false;
+  at::Device device_ = at::kCPU;
+  // Behind pointers: sites_ and graphs of autograd refer to them.
+  std::shared_ptr<Linear> embedding_;  // [V, D]
+  std::vector<std::shared_ptr<LayerWeights>> layers_;
   Tensor norm_;
-  Tensor head_;    // [V, D]; the embedding itself when tied
-  Tensor rotary_;  // ops::rotary_table()
+  std::shared_ptr<Linear> head_;  // [V, D]; the embedding itself when tied
+  Tensor rotary_;                 // ops::rotary_table()
   std::vector<LinearSite> sites_;
 };
 

@@ -63,4 +63,9 @@ AttentionPlan plan_attention(const TokenBatch& batch, const HfConfig& config, co
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionPlan& plan, KvCache* cache,
                  int64_t layer);
 
+// One token a row by the kernels' sampler (kernels/rows.h: sample()), on the CPU wherever the logits are.
+//   logits [B, V] f32; uniforms, ids, logprobs: B each. Returns false when a row is not finite.
+[[nodiscard]] bool sample(const Tensor& logits, double temperature, const float* uniforms, int64_t* ids,
+                          float* logprobs);
+
 }  // namespace noregret::ops

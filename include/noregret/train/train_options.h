@@ -31,7 +31,7 @@ struct TrainOptions {
   int64_t steps = 100;
   int64_t updates_per_batch = 1;
   int64_t microbatch_tokens = 8192;
-  int64_t head_chunk_tokens = 1024;
+  int64_t head_chunk_tokens = 256;
   bool gradient_checkpointing = false;
   int64_t max_skipped_updates = 5;
   int64_t save_every = 20;

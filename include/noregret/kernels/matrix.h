@@ -1,0 +1,78 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "noregret/kernels/thread_pool.h"
+
+namespace noregret::kernels {
+
+enum class WeightDtype { kF32, kBf16 };
+
+inline int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+// A weight [out, in] as the products read it: panels of 16 outputs, each with its inputs one after the other. f32, or
+// bf16 with two inputs of an output in one word. Outputs beyond `out` are zeros.
+class PackedMatrix {
+ public:
+  PackedMatrix() = default;
+  PackedMatrix(int64_t out, int64_t in, WeightDtype dtype);
+
+  // element (o, i) = scale * w[o * out_stride + i * in_stride]; f32 only
+  void pack(const float* w, int64_t out_stride, int64_t in_stride, float scale = 1.0f);
+  void pack(const uint16_t* w);                                      // bf16 bits, row-major; bf16 only
+  void unpack(int64_t first_row, int64_t num_rows, float* w) const;  // rows [num_rows, in]; exact
+  PackedMatrix transposed(ThreadPool& pool) const;
+
+  int64_t out() const { return out_; }
+  int64_t in() const { return in_; }
+  WeightDtype dtype() const { return dtype_; }
+  int64_t num_panels() const { return (out_ + 15) / 16; }
+  // Input `k` of a panel; k is even in bf16.
+  const void* panel(int64_t panel, int64_t k) const;
+  size_t num_bytes() const;
+  const std::byte* bytes() const { return data_.get(); }
+
+ private:
+  float at(int64_t o, int64_t i) const;
+  struct Free {
+    void operator()(std::byte* p) const;
+  };
+  std::unique_ptr<std::byte[], Free> data_;
+  int64_t out_ = 0;
+  int64_t in_ = 0;
+  WeightDtype dtype_ = WeightDtype::kF32;
+};
+
+// One summand of a product: x [rows, in] times the matrix's transpose.
+struct Term {
+  const PackedMatrix* matrix;
+  const float* x;
+  int64_t x_stride;
+};
+// y [rows, out] = (adds: y +) the terms in order, each output one chain of FMAs through all of them.
+struct Product {
+  float* y;
+  int64_t y_stride;
+  bool adds;
+  std::vector<Term> terms;  // at least one; of one `out`
+};
+void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> products);
+
+// c [I, J] = a^T b, summed over rows in order.  a [rows, I], b [rows, J]
+struct Outer {
+  const float* a;
+  int64_t a_stride;
+  int64_t num_a;  // I
+  const float* b;
+  int64_t b_stride;
+  int64_t num_b;  // J
+  float* c;
+  int64_t c_stride;
+};
+void multiply_transposed(ThreadPool& pool, int64_t num_rows, std::span<const Outer> outers);
+
+}  // namespace noregret::kernels

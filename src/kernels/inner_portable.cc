@@ -1,0 +1,7 @@
+#include "kernels/inner_loops.h"
+
+namespace noregret::kernels {
+
+const Inner kPortableInner = kInner;
+
+}  // namespace noregret::kernels

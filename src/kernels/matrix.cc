@@ -1,0 +1,277 @@
+#include "noregret/kernels/matrix.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "kernels/inner.h"
+#include "noregret/base/check.h"
+
+namespace noregret::kernels {
+namespace {
+
+constexpr int64_t kRowBlock = 96;         // rows whose inputs stay in the second cache
+constexpr int64_t kDepthBlock = 512;      // inputs of a panel that stay in the first; even
+constexpr int64_t kPanelBlock = 16;       // panels of one task
+constexpr int64_t kTasksPerThread = 4;    // so that no thread waits long for another
+constexpr int64_t kSerialWork = 1 << 14;  // FMAs that are done before another thread has started
+
+float from_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
+
+}  // namespace
+
+void PackedMatrix::Free::operator()(std::byte* p) const { std::free(p); }
+
+PackedMatrix::PackedMatrix(int64_t out, int64_t in, WeightDtype dtype) : out_(out), in_(in), dtype_(dtype) {
+  NOREGRET_CHECK(out > 0 && in > 0, out, " x ", in);
+  const size_t size = num_bytes();  // a multiple of 64
+  data_.reset(static_cast<std::byte*>(std::aligned_alloc(64, size)));
+  if (!data_) throw std::bad_alloc();
+  std::memset(data_.get(), 0, size);
+}
+
+size_t PackedMatrix::num_bytes() const {
+  const int64_t words = dtype_ == WeightDtype::kF32 ? in_ : (in_ + 1) / 2;
+  return static_cast<size_t>(num_panels() * words * 64);
+}
+
+const void* PackedMatrix::panel(int64_t panel, int64_t k) const {
+  const int64_t words = dtype_ == WeightDtype::kF32 ? in_ : (in_ + 1) / 2;
+  const int64_t first = dtype_ == WeightDtype::kF32 ? k : k / 2;
+  return data_.get() + (panel * words + first) * 64;
+}
+
+void PackedMatrix::pack(const float* w, int64_t out_stride, int64_t in_stride, float scale) {
+  NOREGRET_CHECK(dtype_ == WeightDtype::kF32);
+  auto* data = reinterpret_cast<float*>(data_.get());
+  for (int64_t o = 0; o < out_; ++o) {
+    float* column = data + o / 16 * in_ * 16 + o % 16;
+    const float* row = w + o * out_stride;
+    for (int64_t i = 0; i < in_; ++i) column[i * 16] = scale * row[i * in_stride];
+  }
+}
+
+void PackedMatrix::pack(const uint16_t* w) {
+  NOREGRET_CHECK(dtype_ == WeightDtype::kBf16);
+  auto* data = reinterpret_cast<uint16_t*>(data_.get());
+  const int64_t words = (in_ + 1) / 2;
+  for (int64_t o = 0; o < out_; ++o) {
+    uint16_t* column = data + (o / 16 * words * 16 + o % 16) * 2;
+    const uint16_t* row = w + o * in_;
+    for (int64_t i = 0; i < in_; ++i) column[i / 2 * 32 + i % 2] = row[i];
+  }
+}
+
+float PackedMatrix::at(int64_t o, int64_t i) const {
+  const void* p = panel(o / 16, i);
+  if (dtype_ == WeightDtype::kF32) return static_cast<const float*>(p)[o % 16];
+  const uint32_t word = static_cast<const uint32_t*>(p)[o % 16];
+  return from_bits(i % 2 == 0 ? word << 16 : word & 0xffff0000u);
+}
+
+void PackedMatrix::unpack(int64_t first_row, int64_t num_rows, float* w) const {
+  for (int64_t o = first_row; o < first_row + num_rows; ++o) {
+    for (int64_t i = 0; i < in_; ++i) *w++ = at(o, i);
+  }
+}
+
+PackedMatrix PackedMatrix::transposed(ThreadPool& pool) const {
+  PackedMatrix result(in_, out_, dtype_);
+  // A task makes one panel of the result, 16 inputs of this matrix.
+  pool.run(result.num_panels(), [&](int64_t task) {
+    const int64_t first = task * 16;
+    const int64_t count = std::min<int64_t>(16, in_ - first);
+    if (dtype_ == WeightDtype::kF32) {
+      auto* to = static_cast<float*>(const_cast<void*>(result.panel(task, 0)));
+      for (int64_t p = 0; p < num_panels(); ++p) {
+        const auto* from = static_cast<const float*>(panel(p, first));
+        const int64_t num_out = std::min<int64_t>(16, out_ - p * 16);
+        for (int64_t o = 0; o < num_out; ++o) {
+          for (int64_t i = 0; i < count; ++i) to[(p * 16 + o) * 16 + i] = from[i * 16 + o];
+        }
+      }
+    } else {
+      auto* to = static_cast<uint32_t*>(const_cast<void*>(result.panel(task, 0)));
+      for (int64_t p = 0; p < num_panels(); ++p) {
+        const auto* from = static_cast<const uint32_t*>(panel(p, first));
+        // A word holds two inputs of one output here, and two outputs of one input there. Outputs beyond the last are
+        // 0.
+        for (int64_t pair = 0; pair < 8 && p * 16 + pair * 2 < out_; ++pair) {
+          uint32_t* row = to + (p * 8 + pair) * 16;
+          for (int64_t i = 0; i < count; i += 2) {
+            const uint32_t a = from[i / 2 * 16 + pair * 2];
+            const uint32_t b = from[i / 2 * 16 + pair * 2 + 1];
+            row[i] = (a & 0xffff) | b << 16;
+            row[i + 1] = a >> 16 | (b & 0xffff0000u);
+          }
+        }
+      }
+    }
+  });
+  return result;
+}
+
+namespace {
+
+// Rows [first_row, + num_rows) of a product for panels [first_panel, + num_panels).
+struct Block {
+  int64_t first_row, num_rows, first_panel, num_panels;
+};
+
+// The block into c, which is that of the block's first row and panel.
+void multiply_into(const Product& product, const Block& block, bool adds, float* c, int64_t c_stride) {
+  for (const Term& term : product.terms) {
+    const PackedMatrix& matrix = *term.matrix;
+    for (int64_t k = 0; k < matrix.in(); k += kDepthBlock) {
+      const void* panels[kPanelBlock];
+      for (int64_t p = 0; p < block.num_panels; ++p) panels[p] = matrix.panel(block.first_panel + p, k);
+      const Tile tile = {.a = term.x + block.first_row * term.x_stride + k,
+                         .a_row = term.x_stride,
+                         .a_k = 1,
+                         .b = panels,
+                         .b_k = 16,
+                         .c = c,
+                         .c_row = c_stride,
+                         .num_rows = block.num_rows,
+                         .num_panels = block.num_panels,
+                         .k = std::min(kDepthBlock, matrix.in() - k),
+                         .adds = adds};
+      matrix.dtype() == WeightDtype::kF32 ? inner().multiply_f32(tile) : inner().multiply_bf16(tile);
+      adds = true;
+    }
+  }
+}
+
+void multiply_block(const Product& product, Block block) {
+  float* y = product.y + block.first_row * product.y_stride + block.first_panel * 16;
+  const int64_t out = product.terms[0].matrix->out();
+  const int64_t last = block.first_panel + block.num_panels - 1;
+  const int64_t surplus = (last + 1) * 16 - out;
+  if (surplus > 0) {  // the last panel by way of a block that has room for 16
+    --block.num_panels;
+    const Block tail = {block.first_row, block.num_rows, last, 1};
+    float c[kRowBlock * 16];
+    float* y_tail = y + block.num_panels * 16;
+    const int64_t width = 16 - surplus;
+    if (product.adds) {
+      std::fill(c, c + tail.num_rows * 16, 0.0f);
+      for (int64_t r = 0; r < tail.num_rows; ++r) std::copy_n(y_tail + r * product.y_stride, width, c + r * 16);
+    }
+    multiply_into(product, tail, product.adds, c, 16);
+    for (int64_t r = 0; r < tail.num_rows; ++r) std::copy_n(c + r * 16, width, y_tail + r * product.y_stride);
+  }
+  if (block.num_panels > 0) multiply_into(product, block, product.adds, y, product.y_stride);
+}
+
+}  // namespace
+
+void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> products) {
+  int64_t num_panels = 0, work = 0;
+  for (const Product& product : products) {
+    const int64_t panels = product.terms[0].matrix->num_panels();
+    num_panels += panels;
+    for (const Term& term : product.terms) work += panels * 16 * term.matrix->in() * num_rows;
+  }
+  if (num_rows == 0) return;
+  const int64_t num_row_blocks = (num_rows + kRowBlock - 1) / kRowBlock;
+  const int64_t num_tasks = work < kSerialWork ? 1 : pool.num_threads() * kTasksPerThread;
+  // Panels of a task: a multiple of 4, which is what one row wants.
+  const int64_t panel_block =
+      std::min(kPanelBlock, round_up(std::max<int64_t>(1, num_panels * num_row_blocks / num_tasks), 4));
+  int64_t blocks_per_row = 0;
+  for (const Product& product : products)
+    blocks_per_row += (product.terms[0].matrix->num_panels() + panel_block - 1) / panel_block;
+  const auto run_block = [&](int64_t task) {
+    const int64_t first_row = task / blocks_per_row * kRowBlock;
+    int64_t block = task % blocks_per_row;
+    for (const Product& product : products) {
+      const int64_t panels = product.terms[0].matrix->num_panels();
+      const int64_t blocks = (panels + panel_block - 1) / panel_block;
+      if (block >= blocks) {
+        block -= blocks;
+        continue;
+      }
+      const int64_t first_panel = block * panel_block;
+      multiply_block(product, {first_row, std::min(kRowBlock, num_rows - first_row), first_panel,
+                               std::min(panel_block, panels - first_panel)});
+      return;
+    }
+  };
+  const int64_t total = blocks_per_row * num_row_blocks;
+  if (num_tasks == 1) {
+    for (int64_t task = 0; task < total; ++task) run_block(task);
+  } else {
+    pool.run(total, run_block);
+  }
+}
+
+namespace {
+
+constexpr int64_t kOuterRows = 256;  // rows summed before the next block of outputs is fetched
+constexpr int64_t kOuterA = 48;
+constexpr int64_t kOuterPanels = 8;
+
+// c block [num_a, num_panels * 16] of a^T b; b has 16 readable columns for each panel.
+void multiply_outer_block(int64_t num_rows, const float* a, int64_t a_stride, int64_t num_a, const float* b,
+                          int64_t b_stride, int64_t num_panels, float* c, int64_t c_stride) {
+  for (int64_t k = 0; k < num_rows; k += kOuterRows) {
+    const void* panels[kOuterPanels];
+    for (int64_t p = 0; p < num_panels; ++p) panels[p] = b + k * b_stride + p * 16;
+    inner().multiply_f32({.a = a + k * a_stride,
+                          .a_row = 1,
+                          .a_k = a_stride,
+                          .b = panels,
+                          .b_k = b_stride,
+                          .c = c,
+                          .c_row = c_stride,
+                          .num_rows = num_a,
+                          .num_panels = num_panels,
+                          .k = std::min(kOuterRows, num_rows - k),
+                          .adds = k > 0});
+  }
+}
+
+struct OuterTask {
+  const Outer* outer;
+  int64_t first_a, num_a, first_panel, num_panels;
+};
+
+void run_outer(int64_t num_rows, const OuterTask& task) {
+  const Outer& o = *task.outer;
+  const float* a = o.a + task.first_a;
+  float* c = o.c + task.first_a * o.c_stride + task.first_panel * 16;
+  const int64_t num_whole = std::min(task.num_panels, o.num_b / 16 - task.first_panel);
+  if (num_whole > 0) {
+    multiply_outer_block(num_rows, a, o.a_stride, task.num_a, o.b + task.first_panel * 16, o.b_stride, num_whole, c,
+                         o.c_stride);
+  }
+  if (num_whole == task.num_panels) return;
+  // The last columns, copied to where 16 can be read and written.
+  const int64_t width = o.num_b % 16;
+  std::vector<float> b(static_cast<size_t>(num_rows * 16), 0.0f), sums(static_cast<size_t>(task.num_a * 16));
+  for (int64_t r = 0; r < num_rows; ++r) std::copy_n(o.b + r * o.b_stride + o.num_b - width, width, &b[r * 16]);
+  multiply_outer_block(num_rows, a, o.a_stride, task.num_a, b.data(), 16, 1, sums.data(), 16);
+  for (int64_t i = 0; i < task.num_a; ++i)
+    std::copy_n(&sums[i * 16], width, o.c + (task.first_a + i) * o.c_stride + o.num_b - width);
+}
+
+}  // namespace
+
+void multiply_transposed(ThreadPool& pool, int64_t num_rows, std::span<const Outer> outers) {
+  std::vector<OuterTask> tasks;
+  for (const Outer& outer : outers) {
+    NOREGRET_CHECK(num_rows > 0 || outer.num_a * outer.num_b == 0);
+    const int64_t num_panels = (outer.num_b + 15) / 16;
+    for (int64_t panel = 0; panel < num_panels; panel += kOuterPanels) {
+      for (int64_t a = 0; a < outer.num_a; a += kOuterA) {
+        tasks.push_back(
+            {&outer, a, std::min(kOuterA, outer.num_a - a), panel, std::min(kOuterPanels, num_panels - panel)});
+      }
+    }
+  }
+  pool.run(static_cast<int64_t>(tasks.size()), [&](int64_t i) { run_outer(num_rows, tasks[i]); });
+}
+
+}  // namespace noregret::kernels

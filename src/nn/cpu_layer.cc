@@ -1,0 +1,281 @@
+#include "nn/cpu_layer.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/core/ivalue.h>
+#include <ATen/ops/empty.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "nn/cpu_linear.h"
+#include "nn/cpu_pool.h"
+#include "noregret/base/check.h"
+#include "noregret/kernels/rows.h"
+
+namespace noregret {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+float* data(const Tensor& tensor) { return tensor.mutable_data_ptr<float>(); }
+
+struct Sizes {
+  explicit Sizes(const HfConfig& config)
+      : hidden(config.hidden_size),
+        intermediate(config.intermediate_size),
+        query(config.num_heads * config.head_dim),
+        key(config.num_kv_heads * config.head_dim) {}
+  int64_t hidden, intermediate, query, key;
+};
+
+// What a layer works out for each row. The first nine are all that the backward pass needs beside the input.
+struct Values {
+  float *inverse1, *q, *k, *v, *mixed, *attended, *inverse2, *gate, *up;
+  float *normed, *activated;
+};
+constexpr size_t kNumSaved = 9;
+
+std::array<int64_t, kNumSaved> saved_sizes(const Sizes& s) {
+  return {1, s.query, s.key, s.key, s.query, s.hidden, 1, s.intermediate, s.intermediate};
+}
+
+kernels::KvPages layer_pages(const CpuPlan& plan, int64_t index) {
+  if (plan.cache != nullptr) return plan.cache->pages(index);
+  return {data(plan.keys), data(plan.values)};
+}
+
+void write_pages(const CpuPlan& plan, const kernels::KvShape& shape, const kernels::KvPages& pages, const Values& at) {
+  if (plan.shared_pages.empty()) {
+    append_to_pages(cpu_pool(), shape, plan.segments, at.k, at.v, pages);
+    return;
+  }
+  // A copied page must have its content, and a prefix comes before those that go on from it.
+  size_t next = 0;
+  for (size_t i = 0; i < plan.segments.size(); ++i) {
+    for (; next < plan.shared_pages.size() && plan.shared_pages[next].segment == i; ++next) {
+      const CpuPlan::SharedPage& page = plan.shared_pages[next];
+      copy_page(shape, pages, page.from, page.to, page.count);
+    }
+    append_to_pages(cpu_pool(), shape, {&plan.segments[i], 1}, at.k, at.v, pages);
+  }
+}
+
+// The one forward: rollouts, scoring and the learner.
+void run_forward(const CpuLayer& layer, CpuPlan& plan, const HfConfig& config, const float* x, const Values& at,
+                 float* y) {
+  const LayerWeights& w = *layer.weights;
+  const Sizes s(config);
+  const int64_t n = plan.num_rows;
+  const auto eps = static_cast<float>(layer.eps);
+  const kernels::KvShape shape = kv_shape(config);
+  kernels::ThreadPool& pool = cpu_pool();
+  const AdapterStack& stack = *layer.stack;
+  const int64_t site = layer.first_site;
+
+  rms_norm(pool, n, s.hidden, x, data(w.input_norm), eps, at.normed, at.inverse1);
+  forward_linears(stack,
+                  std::array<LinearSlot, 3>{{{&w.q, site, at.q}, {&w.k, site + 1, at.k}, {&w.v, site + 2, at.v}}}, n,
+                  at.normed, plan.memory);
+  rotary(pool, n, config.num_heads, config.head_dim, at.q, plan.rotation, plan.positions, false);
+  rotary(pool, n, config.num_kv_heads, config.head_dim, at.k, plan.rotation, plan.positions, false);
+  const kernels::KvPages pages = layer_pages(plan, layer.index);
+  write_pages(plan, shape, pages, at);
+  attention(pool, shape, plan.segments, at.q, pages, at.mixed);
+  forward_linears(stack, std::array<LinearSlot, 1>{{{&w.o, site + 3, at.attended}}}, n, at.mixed, plan.memory);
+  add(pool, n * s.hidden, x, at.attended);
+
+  rms_norm(pool, n, s.hidden, at.attended, data(w.post_norm), eps, at.normed, at.inverse2);
+  forward_linears(stack, std::array<LinearSlot, 2>{{{&w.gate, site + 4, at.gate}, {&w.up, site + 5, at.up}}}, n,
+                  at.normed, plan.memory);
+  swiglu(pool, n, s.intermediate, at.gate, at.up, at.activated);
+  forward_linears(stack, std::array<LinearSlot, 1>{{{&w.down, site + 6, y}}}, n, at.activated, plan.memory);
+  add(pool, n * s.hidden, at.attended, y);
+}
+
+// Gradients of everything from grad_y back to grad_x (null where it is not wanted). Uses up q k gate up of `at`.
+void run_backward(const CpuLayer& layer, const CpuPlan& plan, const HfConfig& config, const float* x, const Values& at,
+                  const Tensor& grad_y, float* grad_x, Gradients& gradients) {
+  const LayerWeights& w = *layer.weights;
+  const Sizes s(config);
+  const int64_t n = plan.num_rows;
+  const auto eps = static_cast<float>(layer.eps);
+  kernels::ThreadPool& pool = cpu_pool();
+  const AdapterStack& stack = *layer.stack;
+  const int64_t site = layer.first_site;
+  const auto buffer = [&](int64_t size) { return at::empty({n, size}, at::kFloat); };
+
+  swiglu(pool, n, s.intermediate, at.gate, at.up, at.activated);
+  const Tensor grad_activated = buffer(s.intermediate);
+  backward_linears(stack, std::array<LinearSlot, 1>{{{&w.down, site + 6, data(grad_y)}}}, n, at.activated,
+                   data(grad_activated), false, gradients);
+  swiglu_backward(pool, n, s.intermediate, at.gate, at.up, data(grad_activated));
+  const Tensor grad_normed = buffer(s.hidden);
+  rms_norm(pool, n, s.hidden, at.attended, data(w.post_norm), eps, at.normed, nullptr);
+  backward_linears(stack, std::array<LinearSlot, 2>{{{&w.gate, site + 4, at.gate}, {&w.up, site + 5, at.up}}}, n,
+                   at.normed, data(grad_normed), false, gradients);
+  if (float* grad = gradients.of(w.post_norm))
+    kernels::rms_norm_weight_gradient(n, s.hidden, at.attended, at.inverse2, data(grad_normed), grad);
+  const Tensor grad_attended = grad_y.clone();
+  rms_norm_backward(pool, n, s.hidden, at.attended, data(w.post_norm), at.inverse2, data(grad_normed),
+                    data(grad_attended));
+
+  const Tensor grad_mixed = buffer(s.query);
+  backward_linears(stack, std::array<LinearSlot, 1>{{{&w.o, site + 3, data(grad_attended)}}}, n, at.mixed,
+                   data(grad_mixed), false, gradients);
+  const Tensor grad_q = buffer(s.query), grad_k = buffer(s.key), grad_v = buffer(s.key);
+  attention_backward(pool, kv_shape(config), plan.segments, plan.families, at.q, at.k, at.v, data(grad_mixed),
+                     data(grad_q), data(grad_k), data(grad_v));
+  rotary(pool, n, config.num_heads, config.head_dim, data(grad_q), plan.rotation, plan.positions, true);
+  rotary(pool, n, config.num_kv_heads, config.head_dim, data(grad_k), plan.rotation, plan.positions, true);
+  rms_norm(pool, n, s.hidden, x, data(w.input_norm), eps, at.normed, nullptr);
+  float* grad_norm = gradients.of(w.input_norm);
+  const bool needs_input = grad_x != nullptr || grad_norm != nullptr;
+  backward_linears(stack,
+                   std::array<LinearSlot, 3>{
+                       {{&w.q, site, data(grad_q)}, {&w.k, site + 1, data(grad_k)}, {&w.v, site + 2, data(grad_v)}}},
+                   n, at.normed, needs_input ? data(grad_normed) : nullptr, false, gradients);
+  if (grad_norm != nullptr)
+    kernels::rms_norm_weight_gradient(n, s.hidden, x, at.inverse1, data(grad_normed), grad_norm);
+  if (grad_x == nullptr) return;
+  std::copy_n(data(grad_attended), n * s.hidden, grad_x);
+  rms_norm_backward(pool, n, s.hidden, x, data(w.input_norm), at.inverse1, data(grad_normed), grad_x);
+}
+
+// What a backward pass keeps of its forward beside tensors.
+struct Call : torch::CustomClassHolder {
+  CpuLayer layer;
+  AdapterStack stack;
+  std::shared_ptr<CpuPlan> plan;
+  HfConfig config;
+};
+
+std::vector<Tensor> trained_in(const CpuLayer& layer) {
+  const LayerWeights& w = *layer.weights;
+  std::vector<Tensor> trained;
+  if (w.input_norm.requires_grad()) trained.push_back(w.input_norm);
+  if (w.post_norm.requires_grad()) trained.push_back(w.post_norm);
+  int64_t site = layer.first_site;
+  for (const Linear* linear : {&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down})
+    list_trained(*linear, *layer.stack, site++, trained);
+  return trained;
+}
+
+Values values_of(const variable_list& saved, const Tensor& normed, const Tensor& activated) {
+  return {data(saved[0]), data(saved[1]), data(saved[2]), data(saved[3]), data(saved[4]), data(saved[5]),
+          data(saved[6]), data(saved[7]), data(saved[8]), data(normed),   data(activated)};
+}
+
+struct LayerFunction : Function<LayerFunction> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const c10::intrusive_ptr<Call>& call,
+                        at::TensorList trained) {
+    const Sizes s(call->config);
+    const int64_t n = call->plan->num_rows;
+    variable_list saved;
+    for (const int64_t size : saved_sizes(s)) saved.push_back(at::empty({n, size}, at::kFloat));
+    const Tensor normed = at::empty({n, s.hidden}, at::kFloat);
+    const Tensor activated = at::empty({n, s.intermediate}, at::kFloat);
+    Tensor y = at::empty({n, s.hidden}, at::kFloat);
+    run_forward(call->layer, *call->plan, call->config, data(x), values_of(saved, normed, activated), data(y));
+    ctx->saved_data["call"] = c10::IValue::make_capsule(call);
+    saved.push_back(x);
+    saved.insert(saved.end(), trained.begin(), trained.end());
+    ctx->save_for_backward(saved);
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const auto call = c10::static_intrusive_pointer_cast<Call>(ctx->saved_data["call"].toCapsule());
+    const variable_list saved = ctx->get_saved_variables();
+    const Sizes s(call->config);
+    const int64_t n = call->plan->num_rows;
+    const Tensor& x = saved[kNumSaved];
+    const variable_list trained(saved.begin() + kNumSaved + 1, saved.end());
+    const Tensor normed = at::empty({n, s.hidden}, at::kFloat);
+    const Tensor activated = at::empty({n, s.intermediate}, at::kFloat);
+    const Tensor grad_x = ctx->needs_input_grad(0) ? at::empty({n, s.hidden}, at::kFloat) : Tensor();
+    Gradients gradients(trained);
+    run_backward(call->layer, *call->plan, call->config, data(x), values_of(saved, normed, activated),
+                 grads[0].contiguous(), grad_x.defined() ? data(grad_x) : nullptr, gradients);
+    variable_list result = {grad_x, Tensor()};
+    for (Tensor& gradient : gradients.take()) result.push_back(std::move(gradient));
+    return result;
+  }
+};
+
+struct NormFunction : Function<NormFunction> {
+  static Tensor forward(AutogradContext* ctx, const Tensor& x, const Tensor& weight, double eps) {
+    const Tensor y = at::empty_like(x);
+    const Tensor inverse = at::empty({x.size(0)}, at::kFloat);
+    rms_norm(cpu_pool(), x.size(0), x.size(1), data(x), data(weight), static_cast<float>(eps), data(y), data(inverse));
+    ctx->save_for_backward({x, weight, inverse});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
+    const variable_list saved = ctx->get_saved_variables();
+    const Tensor &x = saved[0], &weight = saved[1], &inverse = saved[2];
+    const Tensor grad_y = grads[0].contiguous();
+    Tensor grad_x, grad_weight;
+    if (ctx->needs_input_grad(0)) {
+      grad_x = at::zeros_like(x);
+      rms_norm_backward(cpu_pool(), x.size(0), x.size(1), data(x), data(weight), data(inverse), data(grad_y),
+                        data(grad_x));
+    }
+    if (ctx->needs_input_grad(1)) {
+      grad_weight = at::zeros_like(weight);
+      kernels::rms_norm_weight_gradient(x.size(0), x.size(1), data(x), data(inverse), data(grad_y), data(grad_weight));
+    }
+    return {grad_x, grad_weight, Tensor()};
+  }
+};
+
+}  // namespace
+
+Tensor forward_on_cpu(const CpuLayer& layer, const std::shared_ptr<CpuPlan>& plan, const HfConfig& config,
+                      const Tensor& x) {
+  if (at::GradMode::is_enabled()) {
+    const std::vector<Tensor> trained = trained_in(layer);
+    if (x.requires_grad() || !trained.empty()) {
+      NOREGRET_CHECK(plan->cache == nullptr, "a forward with a cache has no backward");
+      auto call = c10::make_intrusive<Call>();
+      call->layer = layer;
+      call->stack = *layer.stack;
+      call->layer.stack = &call->stack;
+      call->plan = plan;
+      call->config = config;
+      return LayerFunction::apply(x, call, at::TensorList(trained));
+    }
+  }
+  const Sizes s(config);
+  const int64_t n = plan->num_rows;
+  int64_t size = s.hidden + s.intermediate;
+  for (const int64_t saved : saved_sizes(s)) size += saved;
+  std::vector<float>& memory = plan->layer_memory;
+  if (static_cast<int64_t>(memory.size()) < n * size) memory.resize(static_cast<size_t>(n * size));
+  float* next = memory.data();
+  const auto take = [&](int64_t columns) { return std::exchange(next, next + n * columns); };
+  const Values at = {.inverse1 = take(1),
+                     .q = take(s.query),
+                     .k = take(s.key),
+                     .v = take(s.key),
+                     .mixed = take(s.query),
+                     .attended = take(s.hidden),
+                     .inverse2 = take(1),
+                     .gate = take(s.intermediate),
+                     .up = take(s.intermediate),
+                     .normed = take(s.hidden),
+                     .activated = take(s.intermediate)};
+  Tensor y = at::empty({n, s.hidden}, at::kFloat);
+  run_forward(layer, *plan, config, data(x), at, data(y));
+  return y;
+}
+
+Tensor rms_norm_on_cpu(const Tensor& x, const Tensor& weight, double eps) {
+  if (at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad()))
+    return NormFunction::apply(x, weight, eps);
+  const Tensor y = at::empty_like(x);
+  rms_norm(cpu_pool(), x.size(0), x.size(1), data(x), data(weight), static_cast<float>(eps), data(y), nullptr);
+  return y;
+}
+
+}  // namespace noregret

@@ -1,0 +1,160 @@
+#include "nn/cpu_linear.h"
+
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+
+#include "nn/adapter_panels.h"
+#include "nn/cpu_pool.h"
+
+namespace noregret {
+
+using kernels::Outer;
+using kernels::PackedMatrix;
+using kernels::Product;
+using kernels::round_up;
+using kernels::Term;
+
+namespace {
+
+// One adapter at one site.
+struct LowRankSlot {
+  size_t slot;
+  const Adapter::LowRank* low_rank;
+  const AdapterPanels* panels;
+  int64_t stride;  // the rank, rounded up to whole panels
+  float* z;        // [rows, stride]
+};
+
+std::vector<LowRankSlot> low_rank_slots(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows,
+                                        std::vector<float>& memory) {
+  std::vector<LowRankSlot> found;
+  int64_t size = 0;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    for (const Adapter* adapter : stack) {
+      const Adapter::LowRank* low_rank = adapter->find(slots[i].site);
+      if (low_rank == nullptr) continue;
+      found.push_back({i, low_rank, &panels_of(*low_rank), round_up(low_rank->a.size(0), 16), nullptr});
+      size += num_rows * found.back().stride;
+    }
+  }
+  if (static_cast<int64_t>(memory.size()) < size) memory.resize(static_cast<size_t>(size));
+  float* z = memory.data();
+  for (LowRankSlot& entry : found) {
+    entry.z = z;
+    z += num_rows * entry.stride;
+  }
+  return found;
+}
+
+// z = x A^T at each slot.
+void shrink(std::span<const LowRankSlot> low_rank, int64_t num_rows, const float* x) {
+  if (low_rank.empty()) return;
+  std::vector<Product> products;
+  for (const LowRankSlot& entry : low_rank)
+    products.push_back({entry.z, entry.stride, false, {{&entry.panels->shrink, x, entry.panels->shrink.in()}}});
+  multiply(cpu_pool(), num_rows, products);
+}
+
+}  // namespace
+
+Gradients::Gradients(const std::vector<Tensor>& trained) : trained_(trained), gradients_(trained.size()) {}
+
+float* Gradients::of(const Tensor& trained) {
+  for (size_t i = 0; i < trained_.size(); ++i) {
+    if (!trained_[i].is_same(trained)) continue;
+    if (!gradients_[i].defined()) gradients_[i] = at::zeros_like(trained.detach());
+    return gradients_[i].mutable_data_ptr<float>();
+  }
+  return nullptr;
+}
+
+void list_trained(const Linear& linear, const AdapterStack& stack, int64_t site, std::vector<Tensor>& trained) {
+  if (!linear.is_packed() && linear.weight().requires_grad()) trained.push_back(linear.weight());
+  for (const Adapter* adapter : stack) {
+    const Adapter::LowRank* low_rank = adapter->find(site);
+    if (low_rank == nullptr) continue;
+    if (low_rank->a.requires_grad()) trained.push_back(low_rank->a);
+    if (low_rank->b.requires_grad()) trained.push_back(low_rank->b);
+  }
+}
+
+void forward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
+                     std::vector<float>& memory) {
+  const std::vector<LowRankSlot> low_rank = low_rank_slots(stack, slots, num_rows, memory);
+  shrink(low_rank, num_rows, x);
+  std::vector<Product> products;
+  for (const LinearSlot& slot : slots) {
+    const PackedMatrix& panels = slot.linear->panels();
+    products.push_back({slot.y, panels.out(), false, {{&panels, x, panels.in()}}});
+  }
+  for (const LowRankSlot& entry : low_rank)
+    products[entry.slot].terms.push_back({&entry.panels->expand, entry.z, entry.stride});
+  multiply(cpu_pool(), num_rows, products);
+}
+
+void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
+                      float* grad_x, bool keeps_transposed, Gradients& gradients) {
+  std::vector<float> memory, grad_memory;
+  const std::vector<LowRankSlot> low_rank = low_rank_slots(stack, slots, num_rows, memory);
+  std::vector<LowRankSlot> grad_z = low_rank_slots(stack, slots, num_rows, grad_memory);
+  shrink(low_rank, num_rows, x);
+  std::vector<Product> products;
+  for (const LowRankSlot& entry : grad_z) {
+    const PackedMatrix& panels = entry.panels->grad_shrink;
+    products.push_back({entry.z, entry.stride, false, {{&panels, slots[entry.slot].y, panels.in()}}});
+  }
+  if (!products.empty()) multiply(cpu_pool(), num_rows, products);
+
+  if (grad_x != nullptr) {
+    std::vector<PackedMatrix> transposed;
+    transposed.reserve(slots.size());
+    Product product{grad_x, 0, false, {}};
+    for (const LinearSlot& slot : slots) {
+      const PackedMatrix* panels;
+      if (keeps_transposed) {
+        panels = &slot.linear->transposed_panels(cpu_pool());
+      } else {
+        transposed.push_back(slot.linear->panels().transposed(cpu_pool()));
+        panels = &transposed.back();
+      }
+      product.y_stride = panels->out();
+      product.terms.push_back({panels, slot.y, panels->in()});
+    }
+    for (const LowRankSlot& entry : grad_z)
+      product.terms.push_back({&entry.panels->grad_expand, entry.z, entry.stride});
+    multiply(cpu_pool(), num_rows, {&product, 1});
+  }
+
+  // dW = dY^T X; dA = dZ^T X; dB = s dY^T Z, by way of rows that are as long as Z's.
+  std::vector<Outer> outers;
+  std::vector<std::vector<float>> grad_b(low_rank.size());
+  for (const LinearSlot& slot : slots) {
+    if (slot.linear->is_packed()) continue;
+    const int64_t out = slot.linear->out(), in = slot.linear->in();
+    if (float* grad = gradients.of(slot.linear->weight())) outers.push_back({slot.y, out, out, x, in, in, grad, in});
+  }
+  for (size_t i = 0; i < low_rank.size(); ++i) {
+    const LowRankSlot& entry = low_rank[i];
+    const int64_t rank = entry.low_rank->a.size(0), in = entry.low_rank->a.size(1), out = entry.low_rank->b.size(0);
+    if (float* grad = gradients.of(entry.low_rank->a))
+      outers.push_back({grad_z[i].z, entry.stride, rank, x, in, in, grad, in});
+    if (gradients.of(entry.low_rank->b) == nullptr) continue;
+    grad_b[i].resize(static_cast<size_t>(out * entry.stride));
+    outers.push_back(
+        {slots[entry.slot].y, out, out, entry.z, entry.stride, entry.stride, grad_b[i].data(), entry.stride});
+  }
+  multiply_transposed(cpu_pool(), num_rows, outers);
+  for (size_t i = 0; i < low_rank.size(); ++i) {
+    if (grad_b[i].empty()) continue;
+    const LowRankSlot& entry = low_rank[i];
+    const int64_t rank = entry.low_rank->b.size(1);
+    float* grad = gradients.of(entry.low_rank->b);
+    for (int64_t o = 0; o < entry.low_rank->b.size(0); ++o) {
+      for (int64_t r = 0; r < rank; ++r)
+        grad[o * rank + r] = static_cast<float>(entry.low_rank->scaling) * grad_b[i][o * entry.stride + r];
+    }
+  }
+}
+
+}  // namespace noregret

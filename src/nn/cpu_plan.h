@@ -1,0 +1,37 @@
+#pragma once
+
+#include <vector>
+
+#include "noregret/nn/kv_cache.h"
+#include "noregret/tensor/token_batch.h"
+
+namespace noregret {
+
+// A batch as the CPU kernels take it, worked out once a forward for all layers, and memory that the layers use in turn.
+struct CpuPlan {
+  int64_t num_rows = 0;
+  std::vector<kernels::QuerySegment> segments;
+  const int64_t* positions = nullptr;  // of the batch, which outlives the plan's use
+  Tensor kept_positions;
+  const float* rotation = nullptr;  // ops::rotary_table() as pairs
+
+  KvCache* cache = nullptr;
+  // Without a cache: pages of one layer, written by each in turn.
+  std::vector<int32_t> page_tables;
+  Tensor keys, values;
+  struct SharedPage {  // a segment that goes on in the middle of its prefix's last page begins with a copy of it
+    int32_t from, to;
+    int64_t count;
+    size_t segment;
+  };
+  std::vector<SharedPage> shared_pages;
+  std::vector<kernels::SegmentFamily> families;
+
+  std::vector<float> memory;        // between A and B of adapters
+  std::vector<float> layer_memory;  // what a layer without a backward pass works out
+};
+
+// Throws DataError when a sequence is longer than the context.
+CpuPlan plan_on_cpu(const TokenBatch& batch, const HfConfig& config, KvCache* cache, const Tensor& rotary_table);
+
+}  // namespace noregret

@@ -1,0 +1,10 @@
+#pragma once
+
+#include "noregret/kernels/thread_pool.h"
+
+namespace noregret {
+
+// The kernels' threads, as many as LibTorch's intra-op threads. One pool a process: it is what set_num_threads() sets.
+kernels::ThreadPool& cpu_pool();
+
+}  // namespace noregret

@@ -1,0 +1,322 @@
+#include "noregret/kernels/matrix.h"
+
+#include <stdexcept>
+
+#include "tests/kernels/matrix_cases.h"
+
+namespace noregret::kernels {
+namespace {
+
+constexpr WeightDtype kDtypes[] = {WeightDtype::kF32, WeightDtype::kBf16};
+
+struct Input {
+  const Weight* weight;
+  std::vector<float> x;  // [rows, in]
+};
+
+// Multiplies into rows that lie `gap` further apart than they are long, checks that nothing is written between them,
+// and returns y without the gaps. x has rows apart as well, with NaN between them.
+std::vector<float> product_of(ThreadPool& pool, int64_t num_rows, const std::vector<Input>& inputs,
+                              const std::vector<float>* start, int64_t gap) {
+  const int64_t out = inputs[0].weight->packed.out();
+  std::vector<float> y = with_stride(start ? *start : std::vector<float>(static_cast<size_t>(num_rows * out), kNan),
+                                     out, out + gap, kCanary);
+  y.resize(y.size() + 16, kCanary);
+  std::vector<std::vector<float>> spread;
+  Product product{y.data(), out + gap, start != nullptr, {}};
+  for (const Input& input : inputs) {
+    const int64_t in = input.weight->packed.in();
+    spread.push_back(with_stride(input.x, in, in + gap, kNan));
+    product.terms.push_back({&input.weight->packed, spread.back().data(), in + gap});
+  }
+  multiply(pool, num_rows, {&product, 1});
+  std::vector<float> dense;
+  for (size_t i = 0; i < y.size(); ++i) {
+    const auto row = static_cast<int64_t>(i) / (out + gap), column = static_cast<int64_t>(i) % (out + gap);
+    if (row < num_rows && column < out) {
+      dense.push_back(y[i]);
+    } else {
+      EXPECT_EQ(y[i], kCanary) << "row " << row << ", column " << column << " of " << out;
+    }
+  }
+  return dense;
+}
+
+void expect_chains(const std::vector<float>& y, int64_t num_rows, const std::vector<Input>& inputs,
+                   const std::vector<float>* start) {
+  const int64_t out = inputs[0].weight->packed.out();
+  for (int64_t r = 0; r < num_rows; ++r) {
+    for (int64_t o = 0; o < out; ++o) {
+      Chain chain(start ? (*start)[r * out + o] : 0.0f);
+      for (const Input& input : inputs) {
+        const int64_t in = input.weight->packed.in();
+        for (int64_t i = 0; i < in; ++i) chain.add(input.x[r * in + i], input.weight->rows[o * in + i]);
+      }
+      ASSERT_NO_FATAL_FAILURE(chain.expect_is(y[r * out + o], cat("row ", r, ", output ", o)));
+    }
+  }
+}
+
+TEST(Multiply, EachOutputIsOneChainOfFmas) {
+  ThreadPool pool(2);
+  for (const WeightDtype dtype : kDtypes) {
+    for (const int64_t out : {1, 8, 15, 17, 40}) {
+      for (const int64_t in : {1, 2, 3, 511, 512, 513, 1100}) {
+        const Weight weight = make_weight(out, in, dtype, 31);
+        const std::vector<float> start = random_values(7 * out, 32);
+        const std::vector<Input> inputs = {{&weight, random_values(7 * in, 33)}};
+        SCOPED_TRACE(cat(out, " x ", in));
+        for (const std::vector<float>* first : {static_cast<const std::vector<float>*>(nullptr), &start}) {
+          for (const int64_t gap : {0, 3}) {
+            const std::vector<float> y = product_of(pool, 7, inputs, first, gap);
+            ASSERT_NO_FATAL_FAILURE(expect_chains(y, 7, inputs, first));
+          }
+        }
+      }
+    }
+  }
+}
+
+// The first rows of 200, whatever number of them comes in one call, how many threads and which instruction set.
+TEST(Multiply, ARowDependsOnNothingElse) {
+  for (const WeightDtype dtype : kDtypes) {
+    for (const auto& [out, in] : {std::pair<int64_t, int64_t>{17, 513}, {40, 3}, {16, 60}, {90, 64}}) {
+      const Weight weight = make_weight(out, in, dtype, 34);
+      const std::vector<float> x = random_values(200 * in, 35);
+      std::vector<float> all;
+      {
+        const ForcedIsa portable(Isa::kPortable);
+        ThreadPool one(1);
+        all = product_of(one, 200, {{&weight, x}}, nullptr, 0);
+        ASSERT_NO_FATAL_FAILURE(expect_chains(all, 200, {{&weight, x}}, nullptr));
+      }
+      for_each_setting([&](ThreadPool& pool) {
+        for (const int64_t num_rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 95, 96, 97, 200}) {
+          const std::vector<Input> inputs = {{&weight, {x.begin(), x.begin() + num_rows * in}}};
+          const std::vector<float> y = product_of(pool, num_rows, inputs, nullptr, 5);
+          expect_same_bits(y, std::span(all).first(num_rows * out), cat(num_rows, " rows, ", out, " x ", in));
+        }
+      });
+    }
+  }
+}
+
+TEST(Multiply, TermsGoOnInOneChain) {
+  ThreadPool pool(3);
+  const Weight base = make_weight(37, 515, WeightDtype::kBf16, 41);
+  const Weight low_rank = make_weight(37, 8, WeightDtype::kF32, 42);
+  const Weight third = make_weight(37, 1, WeightDtype::kBf16, 43);
+  for (const int64_t num_rows : {1, 5, 98}) {
+    const std::vector<float> start = random_values(num_rows * 37, 44);
+    const std::vector<Input> inputs = {{&base, random_values(num_rows * 515, 45)},
+                                       {&low_rank, random_values(num_rows * 8, 46)},
+                                       {&third, random_values(num_rows, 47)}};
+    for (const std::vector<float>* first : {static_cast<const std::vector<float>*>(nullptr), &start}) {
+      const std::vector<float> y = product_of(pool, num_rows, inputs, first, 2);
+      ASSERT_NO_FATAL_FAILURE(expect_chains(y, num_rows, inputs, first));
+    }
+  }
+}
+
+TEST(Multiply, ProductsOfOneCallAreThoseOfTheirOwnCalls) {
+  const std::vector<int64_t> outs = {70, 1, 16, 333, 48};
+  std::vector<Weight> weights, adapters;
+  for (size_t i = 0; i < outs.size(); ++i) {
+    weights.push_back(make_weight(outs[i], 65, kDtypes[i % 2], 50 + i));
+    adapters.push_back(make_weight(outs[i], 4, WeightDtype::kF32, 60 + i));
+  }
+  for (const int64_t num_rows : {1, 3, 97}) {
+    const std::vector<float> x = random_values(num_rows * 65, 48);
+    const std::vector<float> low = random_values(num_rows * 4, 49);
+    ThreadPool one(1);
+    std::vector<float> expected;
+    for (size_t i = 0; i < outs.size(); ++i) {
+      const std::vector<float> start(static_cast<size_t>(num_rows * outs[i]), 0.5f);
+      std::vector<Input> inputs = {{&weights[i], x}};
+      if (i % 2 == 1) inputs.push_back({&adapters[i], low});
+      const std::vector<float> y = product_of(one, num_rows, inputs, i % 3 == 0 ? &start : nullptr, 0);
+      ASSERT_NO_FATAL_FAILURE(expect_chains(y, num_rows, inputs, i % 3 == 0 ? &start : nullptr));
+      expected.insert(expected.end(), y.begin(), y.end());
+    }
+    const std::vector<float> together = same_in_all_settings([&](ThreadPool& pool) {
+      std::vector<float> y(expected.size() + 16, kCanary);
+      std::vector<Product> products;
+      float* next = y.data();
+      for (size_t i = 0; i < outs.size(); ++i) {
+        std::fill_n(next, num_rows * outs[i], i % 3 == 0 ? 0.5f : kNan);
+        products.push_back({next, outs[i], i % 3 == 0, {{&weights[i].packed, x.data(), 65}}});
+        if (i % 2 == 1) products.back().terms.push_back({&adapters[i].packed, low.data(), 4});
+        next += num_rows * outs[i];
+      }
+      multiply(pool, num_rows, products);
+      for (size_t i = expected.size(); i < y.size(); ++i) EXPECT_EQ(y[i], kCanary);
+      y.resize(expected.size());
+      return y;
+    });
+    expect_same_bits(together, expected, cat(num_rows, " rows"));
+  }
+}
+
+TEST(Multiply, OutputsOfManyTasksMeet) {
+  // 41 panels: more than the 16 of a task, and a last one with 5 outputs; 193 rows: three blocks of 96.
+  const Weight weight = make_weight(645, 20, WeightDtype::kBf16, 51);
+  const std::vector<Input> inputs = {{&weight, random_values(193 * 20, 52)}};
+  const std::vector<float> y =
+      same_in_all_settings([&](ThreadPool& pool) { return product_of(pool, 193, inputs, nullptr, 1); });
+  expect_chains(y, 193, inputs, nullptr);
+}
+
+TEST(Multiply, Bf16PanelsGiveTheBitsOfF32Panels) {
+  for (const int64_t in : {1, 2, 64, 511, 513, 1025}) {
+    const Weight narrow = make_weight(35, in, WeightDtype::kBf16, 53);
+    Weight wide{narrow.rows, PackedMatrix(35, in, WeightDtype::kF32)};
+    wide.packed.pack(wide.rows.data(), in, 1);
+    for (const int64_t num_rows : {1, 2, 6, 11}) {
+      const std::vector<float> x = random_values(num_rows * in, 54);
+      for_each_setting([&](ThreadPool& pool) {
+        expect_same_bits(product_of(pool, num_rows, {{&narrow, x}}, nullptr, 0),
+                         product_of(pool, num_rows, {{&wide, x}}, nullptr, 0), cat(num_rows, " rows of ", in));
+      });
+    }
+  }
+}
+
+TEST(Multiply, WhatIsNotFiniteStaysInItsRowAndOutput) {
+  for (const WeightDtype dtype : kDtypes) {
+    Weight weight = make_weight(21, 513, dtype, 55);
+    std::vector<float> x = random_values(14 * 513, 56);
+    x[9 * 513 + 512] = kNan;
+    x[3 * 513] = kInfinity;
+    for_each_setting([&](ThreadPool& pool) {
+      const std::vector<float> y = product_of(pool, 14, {{&weight, x}}, nullptr, 2);
+      for (int64_t r = 0; r < 14; ++r) {
+        for (int64_t o = 0; o < 21; ++o) {
+          EXPECT_EQ(std::isnan(y[r * 21 + o]), r == 9);
+          EXPECT_EQ(std::isinf(y[r * 21 + o]), r == 3);
+        }
+      }
+    });
+  }
+  Weight weight = make_weight(21, 5, WeightDtype::kF32, 57);
+  weight.rows[20 * 5 + 4] = kNan;
+  weight.packed.pack(weight.rows.data(), 5, 1);
+  ThreadPool pool(2);
+  const std::vector<float> y = product_of(pool, 4, {{&weight, random_values(20, 58)}}, nullptr, 0);
+  for (int64_t i = 0; i < 4 * 21; ++i) EXPECT_EQ(std::isnan(y[i]), i % 21 == 20);
+}
+
+TEST(Multiply, NoRowsWriteNothing) {
+  ThreadPool pool(2);
+  const Weight weight = make_weight(20, 600, WeightDtype::kF32, 59);
+  EXPECT_TRUE(product_of(pool, 0, {{&weight, {}}}, nullptr, 1).empty());
+  multiply(pool, 5, {});
+}
+
+// --- c = a^T b
+
+struct OuterCase {
+  int64_t num_a, num_b;
+};
+
+// c without gaps; a, b and c have rows apart, with NaN or canaries between them.
+std::vector<float> outer_of(ThreadPool& pool, int64_t num_rows, OuterCase size, const std::vector<float>& a,
+                            const std::vector<float>& b, int64_t gap) {
+  const auto [num_a, num_b] = size;
+  const std::vector<float> a_rows = with_stride(a, num_a, num_a + gap, kNan);
+  const std::vector<float> b_rows = with_stride(b, num_b, num_b + gap, kNan);
+  const int64_t stride = num_b + gap;
+  std::vector<float> c =
+      with_stride(std::vector<float>(static_cast<size_t>(num_a * num_b), kNan), num_b, stride, kCanary);
+  c.resize(c.size() + 16, kCanary);
+  const Outer outer{a_rows.data(), num_a + gap, num_a, b_rows.data(), num_b + gap, num_b, c.data(), stride};
+  multiply_transposed(pool, num_rows, {&outer, 1});
+  std::vector<float> dense;
+  for (int64_t i = 0; i < static_cast<int64_t>(c.size()); ++i) {
+    if (i / stride < num_a && i % stride < num_b) {
+      dense.push_back(c[i]);
+    } else {
+      EXPECT_EQ(c[i], kCanary) << "row " << i / stride << ", column " << i % stride << " of " << num_b;
+    }
+  }
+  return dense;
+}
+
+void expect_outer_chains(const std::vector<float>& c, int64_t num_rows, OuterCase size, const std::vector<float>& a,
+                         const std::vector<float>& b) {
+  for (int64_t i = 0; i < size.num_a; ++i) {
+    for (int64_t j = 0; j < size.num_b; ++j) {
+      Chain chain;
+      for (int64_t r = 0; r < num_rows; ++r) chain.add(a[r * size.num_a + i], b[r * size.num_b + j]);
+      ASSERT_NO_FATAL_FAILURE(chain.expect_is(c[i * size.num_b + j], cat("row ", i, ", column ", j)));
+    }
+  }
+}
+
+TEST(MultiplyTransposed, EachElementIsOneChainOverTheRows) {
+  ThreadPool pool(2);
+  for (const int64_t num_a : {1, 7, 48, 49, 97}) {
+    for (const int64_t num_b : {1, 15, 16, 17, 130}) {
+      for (const int64_t num_rows : {1, 2, 257}) {
+        const std::vector<float> a = random_values(num_rows * num_a, 71);
+        const std::vector<float> b = random_values(num_rows * num_b, 72);
+        SCOPED_TRACE(cat(num_rows, " rows, ", num_a, " x ", num_b));
+        for (const int64_t gap : {0, 3}) {
+          const std::vector<float> c = outer_of(pool, num_rows, {num_a, num_b}, a, b, gap);
+          ASSERT_NO_FATAL_FAILURE(expect_outer_chains(c, num_rows, {num_a, num_b}, a, b));
+        }
+      }
+    }
+  }
+}
+
+TEST(MultiplyTransposed, IsTheSameInAllSettings) {
+  for (const OuterCase size : {OuterCase{1, 145}, {9, 17}, {50, 33}, {97, 1}}) {
+    for (const int64_t num_rows : {1, 256, 600}) {
+      const std::vector<float> a = random_values(num_rows * size.num_a, 73);
+      const std::vector<float> b = random_values(num_rows * size.num_b, 74);
+      const std::vector<float> c =
+          same_in_all_settings([&](ThreadPool& pool) { return outer_of(pool, num_rows, size, a, b, 1); });
+      expect_outer_chains(c, num_rows, size, a, b);
+    }
+  }
+}
+
+TEST(MultiplyTransposed, TakesManyProducts) {
+  constexpr int64_t kNumRows = 70;
+  const std::vector<OuterCase> sizes = {{50, 40}, {3, 140}, {1, 1}, {100, 5}};
+  std::vector<std::vector<float>> a, b;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    a.push_back(random_values(kNumRows * sizes[i].num_a, 80 + i));
+    b.push_back(random_values(kNumRows * sizes[i].num_b, 90 + i));
+  }
+  const std::vector<float> all = same_in_all_settings([&](ThreadPool& pool) {
+    std::vector<float> c(50 * 40 + 3 * 140 + 1 + 500, kNan);
+    std::vector<Outer> outers;
+    float* next = c.data();
+    for (size_t i = 0; i < sizes.size(); ++i) {
+      const auto [num_a, num_b] = sizes[i];
+      outers.push_back({a[i].data(), num_a, num_a, b[i].data(), num_b, num_b, next, num_b});
+      next += num_a * num_b;
+    }
+    multiply_transposed(pool, kNumRows, outers);
+    return c;
+  });
+  size_t first = 0;
+  for (size_t i = 0; i < sizes.size(); ++i) {
+    const auto size = static_cast<size_t>(sizes[i].num_a * sizes[i].num_b);
+    expect_outer_chains({all.begin() + first, all.begin() + first + size}, kNumRows, sizes[i], a[i], b[i]);
+    first += size;
+  }
+}
+
+TEST(MultiplyTransposed, OfNoRowsIsABug) {
+  ThreadPool pool(1);
+  float a = 1, b = 1, c = kCanary;
+  const Outer outer{&a, 1, 1, &b, 1, 1, &c, 1};
+  EXPECT_THROW(multiply_transposed(pool, 0, {&outer, 1}), std::logic_error);
+  EXPECT_EQ(c, kCanary);
+  multiply_transposed(pool, 0, {});
+}
+
+}  // namespace
+}  // namespace noregret::kernels
