@@ -1,5 +1,7 @@
 #include "nn/adapter_panels.h"
 
+#include "noregret/base/file.h"
+
 namespace noregret {
 
 using kernels::PackedMatrix;
@@ -31,6 +33,18 @@ const AdapterPanels& panels_of(const Adapter::LowRank& low_rank) {
     panels.b_version = low_rank.b._version();
   }
   return panels;
+}
+
+std::string panels_digest(const Adapter& adapter, int64_t num_sites) {
+  std::string digests;
+  for (int64_t site = 0; site < num_sites; ++site) {
+    const Adapter::LowRank* low_rank = adapter.find(site);
+    if (low_rank == nullptr) continue;
+    const AdapterPanels& panels = panels_of(*low_rank);
+    for (const PackedMatrix* matrix : {&panels.shrink, &panels.expand})
+      digests += sha256_hex({reinterpret_cast<const char*>(matrix->bytes()), matrix->num_bytes()});
+  }
+  return sha256_hex(digests);
 }
 
 }  // namespace noregret

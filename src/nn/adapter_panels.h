@@ -18,4 +18,7 @@ struct AdapterPanels {
 // Of the tensors as they are now: packed anew when one has changed since.
 const AdapterPanels& panels_of(const Adapter::LowRank& low_rank);
 
+// SHA-256 over what the forward reads of all sites.
+std::string panels_digest(const Adapter& adapter, int64_t num_sites);
+
 }  // namespace noregret

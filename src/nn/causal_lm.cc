@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 
+#include "nn/adapter_panels.h"
 #include "nn/aten_head.h"
 #include "nn/cpu_layer.h"
 #include "noregret/base/check.h"
@@ -82,6 +83,15 @@ void CausalLm::set_trainable(bool is_trainable) {
 }
 
 std::string CausalLm::digest() const { return noregret::digest(parameters()); }
+
+std::string CausalLm::policy_digest(const AdapterStack& stack) const {
+  std::vector<std::string> digests;
+  for (const Adapter* adapter : stack) {
+    digests.push_back(backend_ == Backend::kKernels ? panels_digest(*adapter, static_cast<int64_t>(sites_.size()))
+                                                    : adapter->digest());
+  }
+  return join(digests, "+");
+}
 
 KvCache CausalLm::make_cache(int64_t num_slots, int64_t max_length) const {
   const auto layout = backend_ == Backend::kKernels ? KvCache::Layout::kPages : KvCache::Layout::kSlabs;

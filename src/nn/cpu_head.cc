@@ -4,10 +4,12 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <array>
+#include <utility>
 
 #include "nn/cpu_layer.h"
 #include "nn/cpu_linear.h"
 #include "nn/cpu_pool.h"
+#include "noregret/base/check.h"
 #include "noregret/kernels/rows.h"
 
 namespace noregret {
@@ -20,16 +22,17 @@ using torch::autograd::variable_list;
 float* data(const Tensor& tensor) { return tensor.mutable_data_ptr<float>(); }
 
 struct Call : torch::CustomClassHolder {
-  Linear head;
+  const Linear* head = nullptr;  // the model's own, so that what it packs is kept
   AdapterStack stack;
   int64_t site = 0;
   float temperature = 1.0f;
+  bool is_used_up = false;  // the logits have become gradients
 };
 
 struct ScoresFunction : Function<ScoresFunction> {
   static variable_list forward(AutogradContext* ctx, const Tensor& rows, const c10::intrusive_ptr<Call>& call,
                                const Tensor& targets, at::TensorList trained) {
-    const Tensor logits = logits_on_cpu(call->head, call->stack, call->site, rows);
+    const Tensor logits = logits_on_cpu(*call->head, call->stack, call->site, rows);
     const Tensor logprobs = at::empty({rows.size(0)}, at::kFloat);
     const Tensor entropy = at::empty({rows.size(0)}, at::kFloat);
     token_scores(cpu_pool(), rows.size(0), logits.size(1), data(logits), targets.const_data_ptr<int64_t>(),
@@ -44,6 +47,7 @@ struct ScoresFunction : Function<ScoresFunction> {
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const auto call = c10::static_intrusive_pointer_cast<Call>(ctx->saved_data["call"].toCapsule());
+    NOREGRET_CHECK(!std::exchange(call->is_used_up, true), "a second backward pass through the same scores");
     const variable_list saved = ctx->get_saved_variables();
     const Tensor &rows = saved[0], &targets = saved[1], &logits = saved[2];
     const variable_list trained(saved.begin() + 3, saved.end());
@@ -51,7 +55,7 @@ struct ScoresFunction : Function<ScoresFunction> {
                     call->temperature, data(grads[0].contiguous()));
     const Tensor grad_rows = ctx->needs_input_grad(0) ? at::empty(rows.sizes(), at::kFloat) : Tensor();
     Gradients gradients(trained);
-    backward_linears(call->stack, std::array<LinearSlot, 1>{{{&call->head, call->site, data(logits)}}}, rows.size(0),
+    backward_linears(call->stack, std::array<LinearSlot, 1>{{{call->head, call->site, data(logits)}}}, rows.size(0),
                      data(rows), grad_rows.defined() ? data(grad_rows) : nullptr, true, gradients);
     variable_list result = {grad_rows, Tensor(), Tensor()};
     for (Tensor& gradient : gradients.take()) result.push_back(std::move(gradient));
@@ -71,15 +75,19 @@ Tensor logits_on_cpu(const Linear& head, const AdapterStack& stack, int64_t site
 
 TokenScores token_scores_on_cpu(const Linear& head, const AdapterStack& stack, int64_t site, const Tensor& rows,
                                 const Tensor& targets, double temperature) {
+  const Tensor ids = targets.contiguous();
+  const auto* id = ids.const_data_ptr<int64_t>();
+  NOREGRET_CHECK(ids.size(0) == rows.size(0), ids.size(0), " targets for ", rows.size(0), " rows");
+  for (int64_t i = 0; i < ids.size(0); ++i)
+    NOREGRET_CHECK(id[i] >= 0 && id[i] < head.out(), "target ", id[i], " of ", head.out());
   auto call = c10::make_intrusive<Call>();
-  call->head = head;
+  call->head = &head;
   call->stack = stack;
   call->site = site;
   call->temperature = static_cast<float>(temperature);
   std::vector<Tensor> trained;
   list_trained(head, stack, site, trained);
-  const variable_list scores =
-      ScoresFunction::apply(rows.contiguous(), call, targets.contiguous(), at::TensorList(trained));
+  const variable_list scores = ScoresFunction::apply(rows.contiguous(), call, ids, at::TensorList(trained));
   return {scores[0], scores[1]};
 }
 

@@ -147,6 +147,7 @@ struct Call : torch::CustomClassHolder {
   AdapterStack stack;
   std::shared_ptr<CpuPlan> plan;
   HfConfig config;
+  bool is_used_up = false;  // what was saved has become gradients
 };
 
 std::vector<Tensor> trained_in(const CpuLayer& layer) {
@@ -185,6 +186,7 @@ struct LayerFunction : Function<LayerFunction> {
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const auto call = c10::static_intrusive_pointer_cast<Call>(ctx->saved_data["call"].toCapsule());
+    NOREGRET_CHECK(!std::exchange(call->is_used_up, true), "a second backward pass through the same forward");
     const variable_list saved = ctx->get_saved_variables();
     const Sizes s(call->config);
     const int64_t n = call->plan->num_rows;

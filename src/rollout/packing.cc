@@ -122,18 +122,20 @@ int64_t num_rows(const Example& example) {
 }  // namespace
 
 TrainBatch pack_groups(const std::vector<TrajectoryGroup>& groups, int64_t microbatch_tokens, double temperature,
-                       at::Device device) {
+                       at::Device device, bool keeps_zeros) {
   TrainBatch batch;
   batch.temperature = temperature;
+  if (!groups.empty()) batch.policy_digest = groups[0].adapter_digest;
   Packer packer(batch, microbatch_tokens, device, true);
   for (const TrajectoryGroup& group : groups) {
+    NOREGRET_CHECK(group.adapter_digest == batch.policy_digest, "groups of one step were sampled from two policies");
     std::vector<Member> members;
     for (const Trajectory& trajectory : group.trajectories) {
       const Completion& completion = trajectory.completion;
       NOREGRET_CHECK(completion.ids.size() == completion.logprobs.size(), completion.ids.size(), " ids, ",
                      completion.logprobs.size(), " logprobs");
       if (!trajectory.is_valid || completion.ids.empty()) continue;
-      if (trajectory.advantage != 0.0) members.push_back(Member{&trajectory, batch.num_sequences});
+      if (keeps_zeros || trajectory.advantage != 0.0) members.push_back(Member{&trajectory, batch.num_sequences});
       ++batch.num_sequences;
       batch.num_loss_tokens += static_cast<int64_t>(completion.ids.size());
     }

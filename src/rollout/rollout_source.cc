@@ -76,8 +76,8 @@ SourceBatch RolloutSource::next(int64_t step) {
   batch.timing.set("time/reward_s", timing.reward_s);
   batch.timing.set("perf/rollout_tokens_per_s",
                    static_cast<double>(timing.new_tokens) / std::max(1e-9, timing.generate_s));
-  batch.train =
-      pack_groups(batch.groups, setup_.microbatch_tokens, setup_.rollout.temperature, setup_.context.model->device());
+  batch.train = pack_groups(batch.groups, setup_.microbatch_tokens, setup_.rollout.temperature,
+                            setup_.context.model->device(), setup_.objective.kl_coef > 0);
   return batch;
 }
 

@@ -9,12 +9,6 @@
 namespace noregret {
 namespace {
 
-std::string policy_digest(const AdapterStack& policy) {
-  std::vector<std::string> digests;
-  for (const Adapter* adapter : policy) digests.push_back(adapter->digest());
-  return join(digests, "+");
-}
-
 std::vector<Rng> streams_of(const RolloutContext& context, const RolloutRequest& request, int64_t task_idx,
                             int64_t first_sample) {
   std::vector<Rng> streams;
@@ -29,7 +23,7 @@ std::vector<Rng> streams_of(const RolloutContext& context, const RolloutRequest&
 // Groups with tasks and prompts, and what the generator is asked for them.
 std::vector<TrajectoryGroup> prepare(const RolloutContext& context, const AdapterStack& policy,
                                      const RolloutRequest& request, std::vector<GenerateRequest>& generate) {
-  const std::string digest = policy_digest(policy);
+  const std::string digest = context.model->policy_digest(policy);
   std::map<int64_t, int64_t> num_samples;  // of each task index so far
   std::vector<TrajectoryGroup> groups;
   for (const int64_t task_idx : request.task_indices) {

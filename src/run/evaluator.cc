@@ -84,8 +84,8 @@ Evaluation Evaluator::evaluate(const AdapterStack& policy, const std::string& na
   if (result.accuracy.empty())
     throw RewardFailureError(cat("evaluation: all ", result.num_failed,
                                  " rewards failed: ", result.groups.front().trajectories.front().score.error));
-  result.avg = bootstrap_mean(result.accuracy, kBootstrapSeed);
-  result.pass_at = bootstrap_mean(result.pass, kBootstrapSeed);
+  result.avg = mean_interval(result.accuracy, kBootstrapSeed);
+  result.pass_at = mean_interval(result.pass, kBootstrapSeed);
   return result;
 }
 

@@ -34,4 +34,15 @@ Interval bootstrap_mean(const std::vector<double>& values, uint64_t seed) {
                   means[static_cast<size_t>(0.975 * kResamples) - 1]};
 }
 
+Interval mean_interval(const std::vector<double>& values, uint64_t seed) {
+  const bool is_binary = std::all_of(values.begin(), values.end(), [](double v) { return v == 0.0 || v == 1.0; });
+  if (!is_binary || values.empty()) return bootstrap_mean(values, seed);
+  constexpr double z = 1.959963984540054;  // 97.5 % quantile of N(0, 1)
+  const auto n = static_cast<double>(values.size());
+  const double p = std::accumulate(values.begin(), values.end(), 0.0) / n;
+  const double center = (p + z * z / (2.0 * n)) / (1.0 + z * z / n);
+  const double half = z / (1.0 + z * z / n) * std::sqrt(p * (1.0 - p) / n + z * z / (4.0 * n * n));
+  return Interval{p, std::max(0.0, center - half), std::min(1.0, center + half)};
+}
+
 }  // namespace noregret

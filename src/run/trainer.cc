@@ -7,7 +7,9 @@
 #include "noregret/base/clock.h"
 #include "noregret/base/error.h"
 #include "noregret/base/text.h"
+#include "noregret/rollout/canary.h"
 #include "noregret/run/checkpoint.h"
+#include "noregret/run/memory_plan.h"
 #include "noregret/tensor/device.h"
 #include "noregret/train/lr_law.h"
 
@@ -53,6 +55,22 @@ double adapted_norm(const Policy& policy) {
   return std::sqrt(sum);
 }
 
+bool is_exact(const std::string& exact, Backend backend) {
+  const bool is_possible = backend == Backend::kKernels;
+  if (exact == "true" && !is_possible) {
+    throw ConfigError(
+        "rollout.exact: is true, want auto or false on this device: only the CPU's kernels give the sampler and the "
+        "learner the same bits");
+  }
+  return exact == "auto" ? is_possible : exact == "true";
+}
+
+// Once, before the first step.
+void check_sampler(Policy& policy) {
+  if (sampler_follows(policy.model, policy.stack(), *policy.adapter, {0, 1})) return;
+  throw ExactnessError("the sampler's logits do not follow the adapter that is trained; report it with the config");
+}
+
 }  // namespace
 
 Trainer::Trainer(Setup setup) : setup_(setup), config_(*setup.config) {
@@ -66,6 +84,10 @@ Trainer::Trainer(Setup setup) : setup_(setup), config_(*setup.config) {
   } else {
     policy.model.set_trainable(true);
   }
+  if (policy.model.backend() == Backend::kKernels) {
+    const Adapter* adapter = policy.adapter ? &*policy.adapter : nullptr;
+    setup_.reporter->line("memory " + plan_memory(config_, policy.model, adapter).text());
+  }
   const LrLaw law = learning_rate(config_, inputs.hf, policy);
   setup_.reporter->line("learning rate " + law.explanation);
   optimizer_ = std::make_unique<Adam>(policy.adapter ? policy.adapter->parameters() : policy.model.parameters(),
@@ -77,6 +99,7 @@ Trainer::Trainer(Setup setup) : setup_(setup), config_(*setup.config) {
   if (reference_) learner.reference = {&*reference_};
   learner.objective = config_.objective;
   learner.train = config_.train;
+  learner.exact = config_.mode == "rl" && is_exact(config_.rollout.exact, policy.model.backend());
   learner_ = std::make_unique<Learner>(learner, *optimizer_);
 
   if (config_.mode == "rl") {
@@ -88,6 +111,7 @@ Trainer::Trainer(Setup setup) : setup_(setup), config_(*setup.config) {
     source.microbatch_tokens = config_.train.microbatch_tokens;
     source.progress = progress("rollout");
     source_ = std::make_unique<RolloutSource>(source);
+    if (policy.adapter) check_sampler(policy);
   } else {
     DatasetSource::Setup source;
     source.max_positions = inputs.hf.max_positions;

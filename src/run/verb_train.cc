@@ -66,6 +66,9 @@ std::string summary_text(const RunSummary& summary, const RunConfig& config, con
     if (before.avg.mean == after.avg.mean)
       text += "\nwarning: the accuracy did not move at all; is the adapter trained and applied?";
   }
+  char peak[32];
+  std::snprintf(peak, sizeof peak, "%.2f", static_cast<double>(peak_memory_bytes(policy.model.device())) / 1e9);
+  text += cat("\nmemory: ", peak, " GB at the peak");
   return text + cat("\nrun: ", run_dir.path().string(), "\nweights: ", run_dir.checkpoint()->string());
 }
 

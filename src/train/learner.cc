@@ -17,9 +17,15 @@ namespace noregret {
 namespace {
 
 // How far the learner's log-probs are from what the sampler stored.
-void add_sampler_gap(const Tensor& sampler_logprobs, const Tensor& logprobs, MetricSums& sums) {
+void add_sampler_gap(const Tensor& sampler_logprobs, const Tensor& logprobs, bool must_be_zero, MetricSums& sums) {
   const Tensor gap = sampler_logprobs.sub(logprobs);
-  sums.add_max("policy/max_abs_logprob_diff", gap.abs().max().item<double>());
+  const double largest = gap.abs().max().item<double>();
+  if (must_be_zero && largest != 0.0) {
+    throw ExactnessError(cat("a sampler's log-prob differs from the learner's by ", largest,
+                             ", want 0: they did not compute the same forward with the same weights; report it, or set "
+                             "rollout.exact: false to go on and only measure policy/max_abs_logprob_diff"));
+  }
+  sums.add_max("policy/max_abs_logprob_diff", largest);
   sums.add("policy/kl_sampler_learner", gap.sum().item<double>(), static_cast<double>(gap.numel()));
 }
 
@@ -69,7 +75,17 @@ Learner::Learner(Setup setup, Adam& optimizer) : setup_(std::move(setup)), optim
   }
 }
 
+void Learner::check_policy(const TrainBatch& batch) const {
+  if (batch.policy_digest.empty()) return;
+  const std::string digest = setup_.model->policy_digest(setup_.policy);
+  if (batch.policy_digest == digest) return;
+  throw ExactnessError(cat("the batch was sampled with adapter ", batch.policy_digest.substr(0, 12),
+                           ", the learner's is ", digest.substr(0, 12),
+                           ": the sampler's adapter is stale; sample from the policy that is trained"));
+}
+
 Metrics Learner::step(TrainBatch& batch) {
+  check_policy(batch);
   if (setup_.objective.kl_coef > 0) fill_reference(batch);
   MetricSums sums;
   NonFinite found;
@@ -121,7 +137,7 @@ Learner::NonFinite Learner::accumulate(const Microbatch& microbatch, const Train
     const TokenScores scores = model.token_scores(leaf, chunk.targets, batch.temperature, setup_.policy);
     if (!all_finite(scores.logprobs)) return "a log-prob";
     if (pass.is_first && chunk.sampler_logprobs.defined())
-      add_sampler_gap(chunk.sampler_logprobs, scores.logprobs.detach(), pass.metrics);
+      add_sampler_gap(chunk.sampler_logprobs, scores.logprobs.detach(), setup_.exact, pass.metrics);
     const LossResult result =
         policy_loss(setup_.objective, scores.logprobs, scores.entropy, chunk, batch.num_loss_tokens);
     pass.metrics.merge(result.metrics);

@@ -86,6 +86,20 @@ TEST(PackGroups, ZeroAdvantageIsLeftOutButCounted) {
   EXPECT_THAT(ints(batch.microbatches[0].sequence_idx), ElementsAre(1, 1, 1));
 }
 
+TEST(PackGroups, ZeroAdvantageIsKeptWhereTheLossHasAnotherTerm) {
+  const TrainBatch batch =
+      pack_groups({group({1}, {trajectory({4, 5}, 0.0), trajectory({6}, 1.0)})}, 100, 1.0, at::kCPU, true);
+  EXPECT_THAT(ints(batch.microbatches[0].targets), ElementsAre(4, 5, 6));
+}
+
+TEST(PackGroups, GroupsOfTwoPoliciesAreABug) {
+  std::vector<TrajectoryGroup> groups = {group({1}, {trajectory({4}, 1.0)}), group({1}, {trajectory({4}, 1.0)})};
+  groups[0].adapter_digest = groups[1].adapter_digest = "a";
+  EXPECT_EQ(pack_groups(groups, 100, 1.0, at::kCPU).policy_digest, "a");
+  groups[1].adapter_digest = "b";
+  EXPECT_THROW(pack_groups(groups, 100, 1.0, at::kCPU), std::logic_error);
+}
+
 TEST(PackGroups, InvalidTrajectoryIsNeitherPackedNorCounted) {
   const TrainBatch batch =
       pack_groups({group({1}, {trajectory({4, 5}, 1.0, false), trajectory({6}, 1.0)})}, 100, 1.0, at::kCPU);

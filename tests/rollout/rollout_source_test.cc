@@ -185,7 +185,8 @@ TEST_F(RolloutSourceTest, GroupsNameTheirPolicy) {
   RolloutSource::Setup adapted = setup(tasks);
   adapted.policy = {&adapter};
   const SourceBatch batch = RolloutSource(adapted).next(3);
-  EXPECT_EQ(batch.groups[0].adapter_digest, adapter.digest());
+  EXPECT_EQ(batch.groups[0].adapter_digest, model_.policy_digest({&adapter}));
+  EXPECT_EQ(batch.train.policy_digest, batch.groups[0].adapter_digest);
   EXPECT_EQ(batch.groups[0].policy_version, 2);
   EXPECT_EQ(batch.groups[0].prompt_text, "e");  // task (3 - 1) * 2
 }

@@ -100,6 +100,26 @@ TEST(BootstrapMean, CoversTheTruthInMostSamples) {
   EXPECT_LE(num_covered, 99);
 }
 
+// Wilson's formula worked out by hand for 0, 50 and 100 of 100.
+TEST(MeanInterval, OfRightAndWrongIsWilsons) {
+  std::vector<double> values(100, 0.0);
+  EXPECT_NEAR(mean_interval(values, 1).low, 0.0, 1e-15);
+  EXPECT_NEAR(mean_interval(values, 1).high, 0.036994, 1e-6);
+  std::fill(values.begin(), values.begin() + 50, 1.0);
+  EXPECT_NEAR(mean_interval(values, 1).low, 0.403832, 1e-6);
+  EXPECT_NEAR(mean_interval(values, 1).high, 0.596168, 1e-6);
+  EXPECT_EQ(mean_interval(values, 1).mean, 0.5);
+  std::fill(values.begin(), values.end(), 1.0);
+  EXPECT_NEAR(mean_interval(values, 1).low, 0.963006, 1e-6);
+  EXPECT_NEAR(mean_interval(values, 1).high, 1.0, 1e-12);
+}
+
+TEST(MeanInterval, OfSharesIsTheBootstraps) {
+  const std::vector<double> values = {0.0, 0.5, 0.25, 1.0};
+  EXPECT_EQ(mean_interval(values, 7).low, bootstrap_mean(values, 7).low);
+  EXPECT_EQ(mean_interval(values, 7).high, bootstrap_mean(values, 7).high);
+}
+
 TEST(BootstrapMean, RefusesNoValues) { EXPECT_THROW(bootstrap_mean({}, 1), std::logic_error); }
 
 }  // namespace

@@ -69,6 +69,7 @@ TEST_F(TrainerTest, WritesWhatAPersonLooksFor) {
   config.eval.every = 2;
   config.log.rollouts_every = 2;
   const RunResult result = train(config, run_dir(), letters());
+  EXPECT_THAT(result.printed, HasSubstr("memory about 0.2"));  // the program, beside a model of some thousand weights
   EXPECT_THAT(result.printed, HasSubstr("learning rate "));
   EXPECT_THAT(result.printed, HasSubstr("step 1/3  reward "));
   EXPECT_THAT(result.printed, HasSubstr("evaluation after step 0: greedy accuracy "));
@@ -166,6 +167,47 @@ TEST_F(TrainerTest, SkippedUpdatesAreCountedOverARestart) {
   config.train.steps = 10;
   EXPECT_THAT(message_of<DivergedError>([&] { train(config, run_dir(), letters()); }), HasSubstr("2 updates in a row"));
   EXPECT_EQ(metrics_in(run_dir()).size(), 2u);  // the first step of the second process was the last straw
+}
+
+// The sampler kept on a copy of the start adapter: right in step 1, refused in step 2, by its digest and, where that is
+// not known, by its log-probs.
+TEST_F(TrainerTest, ASamplerOnAStaleCopyIsStoppedWithinAStep) {
+  for (const bool has_digest : {true, false}) {
+    const RunConfig config = rl_config(model_dir());
+    Inputs inputs = load_inputs(config, plugin_dir());
+    inputs.tasks = letters();
+    Policy policy = load_policy(config, at::kCPU);
+    const Adapter stale = policy.adapter->clone();
+    policy.adapter->set_trainable(true);
+    Adam optimizer(policy.adapter->parameters(), config.optimizer, 2e-2);
+    Learner learner({.model = &policy.model,
+                     .policy = policy.stack(),
+                     .objective = config.objective,
+                     .train = config.train,
+                     .exact = true},
+                    optimizer);
+    RolloutSource source({.context = rollout_context(inputs, policy, 1),
+                          .policy = {&stale},
+                          .rollout = config.rollout,
+                          .objective = config.objective,
+                          .microbatch_tokens = 4096});
+    for (int64_t step = 1; step <= 2; ++step) {
+      SourceBatch batch = source.next(step);
+      if (!has_digest) batch.train.policy_digest.clear();
+      if (step == 1) {
+        EXPECT_EQ(learner.step(batch.train).get("policy/max_abs_logprob_diff"), 0.0);
+      } else {
+        EXPECT_THROW(learner.step(batch.train), ExactnessError);
+      }
+    }
+  }
+}
+
+TEST_F(TrainerTest, ExactnessIsTheCpusDefault) {
+  RunConfig config = rl_config(model_dir());
+  config.train.steps = 4;
+  train(config, run_dir(), letters());
+  for (const Json& line : metrics_in(run_dir())) EXPECT_EQ(line["policy/max_abs_logprob_diff"], 0.0);
 }
 
 TEST_F(TrainerTest, FailedRewardsAreToldAndTakeNoPart) {

@@ -27,12 +27,14 @@ struct Trainee {
   std::unique_ptr<Learner> learner;
 
   explicit Trainee(const ObjectiveOptions& objective, const TrainOptions& train = {}, double lr = 1e-2,
-                   const AdapterOptions& options = adapter_options(2, 32), const OptimizerOptions& adam = {})
+                   const AdapterOptions& options = adapter_options(2, 32), const OptimizerOptions& adam = {},
+                   bool exact = false)
       : adapter(Adapter::create(model.sites(), options, 3, at::kCPU)) {
     adapter.set_trainable(true);
     optimizer = std::make_unique<Adam>(adapter.parameters(), adam, lr);
     learner = std::make_unique<Learner>(
-        Learner::Setup{.model = &model, .policy = {&adapter}, .objective = objective, .train = train}, *optimizer);
+        Learner::Setup{.model = &model, .policy = {&adapter}, .objective = objective, .train = train, .exact = exact},
+        *optimizer);
   }
   Metrics step(TrainBatch batch) { return learner->step(batch); }
   TrainBatch rl_batch(float shift = 0.0f) const {
@@ -48,6 +50,34 @@ std::vector<std::string> names_of(const Metrics& metrics) {
   std::vector<std::string> names;
   for (const auto& [name, value] : metrics.items()) names.push_back(name);
   return names;
+}
+
+Trainee exact_trainee() { return Trainee(objective("is"), {}, 1e-2, adapter_options(2, 32), {}, true); }
+
+TEST(ExactLearner, TakesLogprobsThatAreItsOwnBitForBit) {
+  Trainee run = exact_trainee();
+  for (int step = 0; step < 3; ++step) EXPECT_EQ(run.step(run.rl_batch()).get("policy/max_abs_logprob_diff"), 0.0);
+}
+
+TEST(ExactLearner, StopsAtADifferenceOfOneBitBeforeAnythingChanges) {
+  Trainee run = exact_trainee();
+  TrainBatch batch = run.rl_batch();
+  float& logprob = batch.microbatches[1].sampler_logprobs.mutable_data_ptr<float>()[4];
+  logprob = std::nextafter(logprob, 0.0f);
+  const std::string before = run.digest();
+  EXPECT_THAT(error_of<ExactnessError>([&] { run.step(batch); }), HasSubstr("rollout.exact: false"));
+  EXPECT_EQ(run.digest(), before);
+  EXPECT_GT(Trainee(objective("is")).step(batch).get("policy/max_abs_logprob_diff"), 0.0);  // measured only
+}
+
+TEST(ExactLearner, RefusesABatchOfAnotherAdapter) {
+  Trainee run(objective("is"));
+  TrainBatch batch = run.rl_batch();
+  batch.policy_digest = run.model.policy_digest({&run.adapter});
+  run.step(batch);  // changes the adapter
+  const std::string before = run.digest();
+  EXPECT_THAT(error_of<ExactnessError>([&] { run.step(batch); }), HasSubstr("stale"));
+  EXPECT_EQ(run.digest(), before);
 }
 
 TEST(Learner, AtBZeroTheFirstUpdateMovesBAndTheSecondA) {

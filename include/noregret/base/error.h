@@ -47,6 +47,12 @@ class NonFiniteError : public DataError {
   explicit NonFiniteError(const std::string& message) : DataError(message) {}
 };
 
+// What the sampler reports is not what the learner computes: a stale adapter, or two forwards that differ.
+class ExactnessError : public Error {
+ public:
+  explicit ExactnessError(const std::string& message) : Error(ExitCode::kInternal, message) {}
+};
+
 // A tensor has another shape or dtype than the contract of the function it was given to.
 class ShapeError : public Error {
  public:

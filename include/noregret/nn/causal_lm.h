@@ -87,6 +87,8 @@ class CausalLm {
   bool is_trainable() const { return is_trainable_; }
   void set_trainable(bool is_trainable);  // requires_grad of every weight (full fine-tuning)
   std::string digest() const;             // SHA-256 over the weights
+  // SHA-256 over the adapters as this model's forward reads them, one a adapter, joined by "+"; "" = base.
+  std::string policy_digest(const AdapterStack& stack) const;
 
   KvCache make_cache(int64_t num_slots, int64_t max_length) const;
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "noregret/tensor/tensor.h"
@@ -28,7 +29,8 @@ struct TrainBatch {
   std::vector<Microbatch> microbatches;  // may be empty: no sequence has an advantage
   int64_t num_loss_tokens = 0;  // of the whole step, sequences left out for zero advantage included: divides the loss
   int64_t num_sequences = 0;
-  double temperature = 1.0;  // of the policy that is trained
+  double temperature = 1.0;   // of the policy that is trained
+  std::string policy_digest;  // CausalLm::policy_digest() of the sampler; "" = not sampled, or no adapter
 };
 
 }  // namespace noregret

@@ -15,10 +15,11 @@ struct Example {
 };
 
 // Groups -> packed microbatches: the prompt once a group (a segment that its completions name as prefix), at most
-// `microbatch_tokens` tokens each unless one group member alone is longer. Trajectories that are not valid and those
-// with advantage 0 are left out; num_loss_tokens counts all valid ones, so leaving out the zeros changes no gradient.
+// `microbatch_tokens` tokens each unless one group member alone is longer. Trajectories that are not valid are left
+// out; and, unless `keeps_zeros`, those with advantage 0, which changes no gradient of a loss that is a multiple of the
+// advantage: num_loss_tokens counts all valid ones. The groups' adapter digest is the batch's.
 TrainBatch pack_groups(const std::vector<TrajectoryGroup>& groups, int64_t microbatch_tokens, double temperature,
-                       at::Device device);
+                       at::Device device, bool keeps_zeros = false);
 
 // Examples -> packed microbatches, weight 1 on each loss token.
 TrainBatch pack_examples(const std::vector<Example>& examples, int64_t microbatch_tokens, at::Device device);

@@ -13,6 +13,7 @@ struct RolloutOptions {
   int64_t max_new_tokens = 256;
   double temperature = 1.0;
   int64_t max_batch = 64;
+  std::string exact = "auto";
   std::string truncated = "score";
   bool shuffle_rewards = false;
 
@@ -23,6 +24,8 @@ struct RolloutOptions {
     v("max_new_tokens", max_new_tokens, AtLeast{1}, "tokens after which a completion is cut (finish reason length)");
     v("temperature", temperature, GreaterThan{0}, "of sampling; the learner's log-probs are at the same temperature");
     v("max_batch", max_batch, AtLeast{1}, "sequences that decode together; changes speed and memory only");
+    v("exact", exact, OneOf{"auto", "true", "false"},
+      "stop when a sampler's log-prob is not the learner's, bit for bit; auto = true on a CPU");
     v("truncated", truncated, OneOf{"score", "mask"}, "a cut completion is scored as it stands, or takes no part");
     v("shuffle_rewards", shuffle_rewards,
       "control experiment: rewards change places among the step's completions, nothing can be learned");

@@ -19,4 +19,8 @@ struct Interval {
 // the seed. `values` is not empty.
 Interval bootstrap_mean(const std::vector<double>& values, uint64_t seed);
 
+// bootstrap_mean(); where every value is 0 or 1, Wilson's score interval instead (doi 10.1080/01621459.1927.10502953),
+// because none of 100 right does not mean that none ever will be.
+Interval mean_interval(const std::vector<double>& values, uint64_t seed);
+
 }  // namespace noregret

@@ -23,6 +23,7 @@ class Learner {
     AdapterStack reference;  // for kl_coef > 0; empty = the base
     ObjectiveOptions objective;
     TrainOptions train;
+    bool exact = false;  // the sampler's log-probs must equal this learner's, bit for bit
   };
   // `optimizer` holds the policy's parameters and is borrowed. Throws ConfigError for kl_coef > 0 in full fine-tuning,
   // where there is no second copy of the weights.
@@ -34,7 +35,9 @@ class Learner {
   // Returns loss/value, policy/*, optim/{lr, grad_norm, skipped}: means over the passes, maxima where the name says so;
   // values that are not finite are left out. policy/max_abs_logprob_diff and policy/kl_sampler_learner, the mean of
   // sampler_logprob - logprob, compare the sampler's stored values with this learner's forward before the first update.
-  // Throws DivergedError after train.max_skipped_updates skipped updates in a row.
+  // Throws DivergedError after train.max_skipped_updates skipped updates in a row; before anything is changed,
+  // ExactnessError where the batch was sampled with other adapters than the policy's as it is now, and, when exact,
+  // where a log-prob differs.
   Metrics step(TrainBatch& batch);
 
   int64_t num_skipped_in_row() const { return num_skipped_in_row_; }
@@ -49,6 +52,7 @@ class Learner {
   };
   NonFinite update(const TrainBatch& batch, bool is_first, MetricSums& sums);
   NonFinite accumulate(const Microbatch& microbatch, const TrainBatch& batch, Pass& pass) const;
+  void check_policy(const TrainBatch& batch) const;
   void fill_reference(TrainBatch& batch) const;
   void count_skipped(const NonFinite& found);
 
