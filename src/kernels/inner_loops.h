@@ -32,8 +32,12 @@ struct ColumnMajor {
   };
 };
 
+// Few rows are done with a line of bf16 weights before the next has come from memory, unless it was asked for some
+// lines ahead; many rows find it in the cache.
+constexpr int64_t kFetchAhead = 512;
+
 struct F32Panels {
-  template <int R, int P, class Rows>
+  template <int R, int P, bool kFetches, class Rows>
   static NOREGRET_INLINE void accumulate(const Tile& t, const Rows& a, int64_t first_panel, F16 (&sums)[R][P]) {
     const float* b[P];
 #pragma GCC unroll 8
@@ -49,7 +53,7 @@ struct F32Panels {
   }
 };
 struct Bf16Panels {
-  template <int R, int P, class Rows>
+  template <int R, int P, bool kFetches, class Rows>
   static NOREGRET_INLINE void accumulate(const Tile& t, const Rows& a, int64_t first_panel, F16 (&sums)[R][P]) {
     const unsigned* b[P];
 #pragma GCC unroll 8
@@ -57,7 +61,10 @@ struct Bf16Panels {
     const int64_t num_pairs = t.k / 2;
     for (int64_t i = 0; i < num_pairs; ++i) {
 #pragma GCC unroll 8
-      for (int p = 0; p < P; ++p) add_inputs(a, 2 * i, p, load_low(b[p] + i * 16), sums);
+      for (int p = 0; p < P; ++p) {
+        if constexpr (kFetches) __builtin_prefetch(b[p] + i * 16 + kFetchAhead);
+        add_inputs(a, 2 * i, p, load_low(b[p] + i * 16), sums);
+      }
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) add_inputs(a, 2 * i + 1, p, load_high(b[p] + i * 16), sums);
     }
@@ -72,7 +79,7 @@ struct Bf16Panels {
   }
 };
 
-template <int R, int P, class A, class B>
+template <int R, int P, bool kFetches, class A, class B>
 NOREGRET_INLINE void multiply_block(const Tile& t, int64_t first_row, int64_t first_panel) {
   const typename A::template Rows<R> a(t, first_row);
   float* c = t.c + first_row * t.c_row + first_panel * 16;
@@ -82,7 +89,7 @@ NOREGRET_INLINE void multiply_block(const Tile& t, int64_t first_row, int64_t fi
 #pragma GCC unroll 8
     for (int p = 0; p < P; ++p) sums[r][p] = t.adds ? load(c + r * t.c_row + p * 16) : set1(0.0f);
   }
-  B::template accumulate<R, P>(t, a, first_panel, sums);
+  B::template accumulate<R, P, kFetches>(t, a, first_panel, sums);
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8
@@ -91,12 +98,12 @@ NOREGRET_INLINE void multiply_block(const Tile& t, int64_t first_row, int64_t fi
 }
 
 // R rows by all panels, P at a time.
-template <int R, int P, class A, class B>
+template <int R, int P, bool kFetches, class A, class B>
 NOREGRET_INLINE void multiply_rows(const Tile& t, int64_t first_row) {
   int64_t panel = 0;
-  for (; panel + P <= t.num_panels; panel += P) multiply_block<R, P, A, B>(t, first_row, panel);
+  for (; panel + P <= t.num_panels; panel += P) multiply_block<R, P, kFetches, A, B>(t, first_row, panel);
   if constexpr (P > 1) {
-    for (; panel < t.num_panels; ++panel) multiply_block<R, 1, A, B>(t, first_row, panel);
+    for (; panel < t.num_panels; ++panel) multiply_block<R, 1, kFetches, A, B>(t, first_row, panel);
   }
 }
 
@@ -112,29 +119,33 @@ constexpr int kRows = 4, kPanels = 1;
 constexpr int kPanelsOfRows[] = {0, 1, 1, 1};
 #endif
 
-template <class A, class B, int R = kRows - 1>
+template <bool kFetches, class A, class B, int R = kRows - 1>
 NOREGRET_INLINE void multiply_last_rows(const Tile& t, int64_t first_row) {
   if (t.num_rows - first_row == R) {
-    multiply_rows<R, kPanelsOfRows[R], A, B>(t, first_row);
+    multiply_rows<R, kPanelsOfRows[R], kFetches, A, B>(t, first_row);
   } else if constexpr (R > 1) {
-    multiply_last_rows<A, B, R - 1>(t, first_row);
+    multiply_last_rows<kFetches, A, B, R - 1>(t, first_row);
   }
 }
 
 template <class A, class B>
 void multiply(const Tile& t) {
   const int64_t whole_rows = t.num_rows / kRows * kRows;
+  if (whole_rows == 0) {
+    multiply_last_rows<true, A, B>(t, 0);
+    return;
+  }
   // A block of panels stays in the innermost cache while the rows pass.
   int64_t panel = 0;
-  for (; whole_rows > 0 && panel + kPanels <= t.num_panels; panel += kPanels) {
-    for (int64_t row = 0; row < whole_rows; row += kRows) multiply_block<kRows, kPanels, A, B>(t, row, panel);
+  for (; panel + kPanels <= t.num_panels; panel += kPanels) {
+    for (int64_t row = 0; row < whole_rows; row += kRows) multiply_block<kRows, kPanels, false, A, B>(t, row, panel);
   }
   if constexpr (kPanels > 1) {
-    for (; whole_rows > 0 && panel < t.num_panels; ++panel) {
-      for (int64_t row = 0; row < whole_rows; row += kRows) multiply_block<kRows, 1, A, B>(t, row, panel);
+    for (; panel < t.num_panels; ++panel) {
+      for (int64_t row = 0; row < whole_rows; row += kRows) multiply_block<kRows, 1, false, A, B>(t, row, panel);
     }
   }
-  multiply_last_rows<A, B>(t, whole_rows);
+  multiply_last_rows<false, A, B>(t, whole_rows);
 }
 
 void multiply_f32(const Tile& t) {
