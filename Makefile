@@ -5,7 +5,7 @@ PYTHON ?= python3
 CMAKE_FLAGS ?=
 NOREGRET = $(BUILD)/noregret
 
-.PHONY: help setup build models quickstart test parity base cuda-compile format clean
+.PHONY: help setup build models quickstart test parity base bench cuda-compile format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -49,6 +49,12 @@ base: build  ## train the quickstart's base model anew into configs/quickstart/b
 	$(NOREGRET) export runs/pretrain runs/base --merge --dtype bf16
 	cp runs/base/config.json runs/base/generation_config.json runs/base/model.safetensors configs/quickstart/base/
 
+bench:  ## build the benchmarks into build-bench/ and time the kernels (bench/README.md: the engine beside its peers)
+	scripts/setup.sh --bench
+	cmake -S . -B build-bench -G Ninja -DNOREGRET_BENCH=ON $(CMAKE_FLAGS)
+	cmake --build build-bench -j $(JOBS) --target bench
+	build-bench/kernels_bench
+
 cuda-compile:  ## compile the CUDA build into build-cuda (needs a CUDA toolkit, no GPU)
 	scripts/setup.sh --cuda
 	cmake -S . -B build-cuda -G Ninja -DNOREGRET_CUDA=ON $(CMAKE_FLAGS)
@@ -58,4 +64,4 @@ format:  ## clang-format all C++ sources
 	clang-format -i $$(git ls-files '*.cc' '*.h')
 
 clean:  ## remove build folders; runs, models and downloads stay
-	rm -rf $(BUILD) build-cuda build-gpu
+	rm -rf $(BUILD) build-bench build-cuda build-gpu

@@ -2,9 +2,10 @@
 # Installs what the build needs: Debian packages, LibTorch 2.11 in .deps/site, SmolLM2-135M in .deps/smollm2.gguf.
 # Asks nothing, does only what is missing, and exits with 70 where it cannot go on.
 #
-#   scripts/setup.sh [--cuda]
+#   scripts/setup.sh [--cuda|--bench]
 #
-# --cuda  also takes LibTorch's CUDA libraries, enough to compile a CUDA build (scripts/gpu_check.sh runs one).
+# --cuda   also takes LibTorch's CUDA libraries, enough to compile a CUDA build (scripts/gpu_check.sh runs one).
+# --bench  also takes what the benchmarks need (bench/README.md).
 # A LibTorch of your own: set CMAKE_PREFIX_PATH to its folder, here and for the build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -90,7 +91,8 @@ main() {
   case ${1:-} in
     '') ;;
     --cuda) parts=cuda ;;
-    *) echo "usage: scripts/setup.sh [--cuda]" >&2; exit 64 ;;
+    --bench) PACKAGES+=(libbenchmark-dev) ;;
+    *) echo "usage: scripts/setup.sh [--cuda|--bench]" >&2; exit 64 ;;
   esac
   install_packages
   mkdir -p .deps

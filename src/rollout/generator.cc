@@ -24,6 +24,7 @@ struct Sequence {
   Completion* completion;
   const Rng* stream;
   int64_t prompt_length;
+  int64_t max_new_tokens;
 };
 
 // One call of generate(). Active sequences are rows 0..n-1 and own the cache slots 0..n-1. Slot num_rows_ holds the
@@ -149,8 +150,9 @@ class Decoder {
     for (const Join& join : joins) {
       const GenerateRequest& request = requests_[join.request_idx];
       for (int64_t i = join.first_sample; i < join.first_sample + join.num_samples; ++i) {
-        active_.push_back(Sequence{&completions_[join.request_idx][i], &request.streams[i],
-                                   static_cast<int64_t>(request.prompt_ids.size())});
+        active_.push_back(Sequence{
+            &completions_[join.request_idx][i], &request.streams[i], static_cast<int64_t>(request.prompt_ids.size()),
+            request.max_new_tokens.empty() ? options_.max_new_tokens : request.max_new_tokens[i]});
         rows.push_back(join.logits_row);
       }
     }
@@ -185,18 +187,19 @@ class Decoder {
     num_tokens_ += num_active() - first;
     for (int64_t row = num_active() - 1; row >= first;
          --row) {  // from the end, so that a row that moves is one that stays
-      if (!is_finished(*active_[row].completion)) continue;
+      if (!is_finished(active_[row])) continue;
       remove(row);
       ++num_finished_;
       if (on_finished) on_finished(num_finished_, num_total_, num_tokens_);
     }
   }
 
-  bool is_finished(Completion& completion) const {
+  bool is_finished(const Sequence& sequence) const {
+    Completion& completion = *sequence.completion;
     const bool is_stop =
         std::find(options_.stop_ids.begin(), options_.stop_ids.end(), completion.ids.back()) != options_.stop_ids.end();
     completion.finish_reason = is_stop ? FinishReason::kStop : FinishReason::kLength;
-    return is_stop || static_cast<int64_t>(completion.ids.size()) == options_.max_new_tokens;
+    return is_stop || static_cast<int64_t>(completion.ids.size()) == sequence.max_new_tokens;
   }
 
   // The last active sequence takes the row's place, so that rows stay dense and attention reads the cache without a
@@ -253,6 +256,9 @@ int64_t check_requests(const std::vector<GenerateRequest>& requests, int64_t max
     const int64_t length = static_cast<int64_t>(requests[i].prompt_ids.size());
     const std::string name = requests[i].name.empty() ? cat("request ", i) : requests[i].name;
     if (length == 0) throw DataError(name + ": the prompt has no tokens, want at least one");
+    for (const int64_t limit : requests[i].max_new_tokens) NOREGRET_CHECK(limit >= 1 && limit <= max_new_tokens, limit);
+    NOREGRET_CHECK(requests[i].max_new_tokens.empty() ||
+                   requests[i].max_new_tokens.size() == requests[i].streams.size());
     if (length + max_new_tokens > max_positions) {
       throw DataError(cat(name, ": a prompt of ", length, " tokens and ", max_new_tokens,
                           " new ones are longer than the model's context of ", max_positions,

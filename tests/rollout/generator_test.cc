@@ -188,6 +188,21 @@ TEST(Generator, CompletionEndsWithItsStopToken) {
   EXPECT_GT(num_stopped, 0);
 }
 
+TEST(Generator, CompletionOfARequestWithLimitsIsThePrefixOfTheUnlimitedOne) {
+  const CausalLm model = tiny_model();
+  auto requests = several(2, 4);
+  const auto whole = Generator(model, {}, options(16, 3)).generate(requests, {});
+  requests[1].max_new_tokens = {1, 16, 5, 9};
+  const auto cut = Generator(model, {}, options(16, 3)).generate(requests, {});
+  for (size_t k = 0; k < 4; ++k) {
+    EXPECT_EQ(cut[0][k].ids, whole[0][k].ids);
+    std::vector<int64_t> want = whole[1][k].ids;
+    want.resize(static_cast<size_t>(requests[1].max_new_tokens[k]));
+    EXPECT_EQ(cut[1][k].ids, want);
+    EXPECT_EQ(cut[1][k].finish_reason, FinishReason::kLength);
+  }
+}
+
 TEST(Generator, OneNewTokenNeedsNoDecodeStep) {
   const CausalLm model = tiny_model();
   GenerateStats stats;

@@ -19,6 +19,8 @@ struct GenerateRequest {
   std::vector<int64_t> prompt_ids;  // not empty
   std::vector<Rng> streams;         // token i of a completion takes draw i of its stream
   std::string name;                 // in error messages; empty = "request <index>"
+  // Of each completion, where one has less room than the options give: at most theirs. Empty = theirs.
+  std::vector<int64_t> max_new_tokens = {};
 };
 
 struct Completion {
