@@ -12,19 +12,18 @@ target_link_options(noregret_flags INTERFACE -Wl,-z,relro,-z,now)
 
 file(WRITE ${CMAKE_BINARY_DIR}/empty.cc "")
 
-# LibTorch's headers take most of the compile time of the files that need them, so they are parsed once. The sources still include
-# what they use.
-set(noregret_torch_headers
+# LibTorch's headers take most of the compile time of the files that need them, so they are parsed once, in a target of their own: a
+# precompiled header that is built with a macro is of no use without it. The sources still include what they use.
+add_library(noregret_torch_headers OBJECT ${CMAKE_BINARY_DIR}/empty.cc)
+target_link_libraries(noregret_torch_headers PRIVATE nr::torch noregret_flags)
+target_compile_options(noregret_torch_headers PRIVATE -fPIC -fpch-preprocess)
+target_precompile_headers(noregret_torch_headers PRIVATE
   <ATen/core/Tensor.h> <ATen/ops/empty.h> <ATen/ops/zeros.h> <ATen/ops/cat.h> <ATen/ops/tensor.h>
   <torch/csrc/autograd/custom_function.h> <functional> <map> <optional> <string> <vector>)
 
 function(noregret_use_torch_headers target)
   target_compile_options(${target} PRIVATE -fPIC -fpch-preprocess)
-  if(target STREQUAL "noregret_tensor")
-    target_precompile_headers(${target} PRIVATE ${noregret_torch_headers})
-  else()
-    target_precompile_headers(${target} REUSE_FROM noregret_tensor)
-  endif()
+  target_precompile_headers(${target} REUSE_FROM noregret_torch_headers)
 endfunction()
 
 function(noregret_module name)

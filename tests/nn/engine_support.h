@@ -67,9 +67,9 @@ struct EngineShape {
   bool is_tied, is_bf16;
 };
 inline constexpr EngineShape kEngineShapes[] = {
-    {"Group1TiedF32", 5, 5, 6, 20, 530, 53, true, false},     {"Group2UntiedBf16", 4, 2, 64, 48, 50, 131, false, true},
+    {"Group1TiedF32", 5, 5, 6, 14, 514, 53, true, false},     {"Group2UntiedBf16", 4, 2, 64, 22, 30, 131, false, true},
     {"Group3TiedBf16", 3, 1, 16, 35, 41, 300, true, true},    {"Group7UntiedF32", 7, 1, 6, 21, 33, 77, false, false},
-    {"Group8UntiedBf16", 8, 1, 64, 37, 72, 261, false, true},
+    {"Group8UntiedBf16", 8, 1, 12, 37, 72, 261, false, true},
 };
 
 inline HfConfig engine_config(const EngineShape& shape) {

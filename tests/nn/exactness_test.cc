@@ -103,10 +103,10 @@ class Exactness : public testing::TestWithParam<EngineShape> {
 
 TEST_P(Exactness, BatchesOf1To32InAnyOrderGiveTheBitsOfEachAlone) {
   std::vector<std::vector<int64_t>> sequences;
-  for (int64_t i = 0; i < 32; ++i) sequences.push_back(some(i < 4 ? 1 + 16 * i : between(1, 24)));
+  for (int64_t i = 0; i < 32; ++i) sequences.push_back(some(i < 4 ? 1 + 16 * i : between(1, 7)));
   for_each_stack_and_setting([&](size_t stack, size_t index) {
     for (size_t size = 1; size <= 32; ++size) {
-      if (size % num_settings() != index && size != 32) continue;  // a size in one of the settings, the largest in each
+      if ((size + stack) % num_settings() != index) continue;  // each size in one of the settings
       std::vector<std::vector<int64_t>> batch;
       for (const int64_t i : permutation(32, Rng(size * 100 + index))) {
         if (batch.size() < size) batch.push_back(sequences[i]);
@@ -121,7 +121,7 @@ TEST_P(Exactness, SharedPrefixesGiveTheBitsOfWholeSequences) {
   std::vector<Family> families;
   for (const int64_t length : {1, 15, 16, 17, 31, 32, 33, 48, 5}) {
     families.push_back({some(length), {}});
-    for (int64_t i = between(0, 4); i > 0; --i) families.back().tails.push_back(some(between(1, 20)));
+    for (int64_t i = between(0, 3); i > 0; --i) families.back().tails.push_back(some(between(1, 12)));
   }
   std::vector<std::vector<int64_t>> sequences;
   std::vector<int64_t> first;
@@ -165,11 +165,13 @@ TEST_P(Exactness, AnyCachedPrefixGivesTheBitsOfTheWholeSequence) {
 }
 
 TEST_P(Exactness, ForksAtAndBesidePageBoundariesGiveTheBitsOfWholeSequences) {
+  size_t turn = 0;  // each length in one of the settings, with each stack in another
   for (const int64_t length : {1, 5, 15, 16, 17, 31, 32, 33}) {
+    ++turn;
     const std::vector<int64_t> prompt = some(length), other = some(19);
     const std::vector<std::vector<int64_t>> tails = {some(2), some(18), some(1), some(16)};
     for_each_stack_and_setting([&](size_t stack, size_t index) {
-      if (index % 2 != static_cast<size_t>(length) % 2) return;
+      if ((turn + stack * 2) % num_settings() != index) return;
       SCOPED_TRACE(std::to_string(length) + " tokens before the fork");
       KvCache cache = model_.make_cache(5, 64);
       std::vector<Story> stories(5);
@@ -204,7 +206,7 @@ TEST_P(Exactness, RandomCacheOperationsGiveTheBitsOfWholeSequences) {
       if (!stories[slot].ids.empty()) expect_alone(stack, stories[slot]);
       stories[slot] = {};
     };
-    for (int step = 0; step < 24; ++step) {
+    for (int step = 0; step < 15; ++step) {
       const int64_t from = between(0, kSlots - 1), to = between(0, kSlots - 1);
       if (step % 3 == 1 && from != to) {
         end(to);
@@ -316,8 +318,9 @@ TEST_P(Exactness, TheSamplersLogprobsAreTheLearnersWithGradients) {
   wide_.set_trainable(true);
   for (size_t stack = 0; stack < stacks_.size(); ++stack) {
     for (const double temperature : {1.0, 0.7, 0.0}) {
+      if (stack < 2 && temperature != 1.0) continue;
       const double learned_at = temperature == 0.0 ? 1.0 : temperature;  // greedy tokens are scored at 1
-      const std::vector<std::vector<int64_t>> prompts = {some(16), some(3), some(21), some(31)};
+      const std::vector<std::vector<int64_t>> prompts = {some(16), some(3), some(29)};
       std::vector<Rollout> rollouts;
       for_each_setting([&](size_t) {
         Rng rng(5);
