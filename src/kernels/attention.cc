@@ -51,6 +51,13 @@ void scatter_queries(const KvShape& shape, const QueryTile& tile, const float* i
 
 float score_scale(const KvShape& shape) { return 1.0f / std::sqrt(static_cast<float>(shape.head_dim)); }
 
+// Keys and values of a long sequence come from memory; asked for ahead, they come while the last ones are used.
+constexpr int64_t kPagesAhead = 6;
+void fetch(const void* first, int64_t num_floats) {
+  const auto* p = static_cast<const float*>(first);
+  for (int64_t i = 0; i < num_floats; i += 16) __builtin_prefetch(p + i);
+}
+
 void attend(const KvShape& shape, const QueryTile& tile, const float* q, const KvPages& pages, float* y) {
   thread_local std::vector<float> memory;
   thread_local std::vector<const void*> panels;
@@ -66,21 +73,30 @@ void attend(const KvShape& shape, const QueryTile& tile, const float* q, const K
   float* sums = scores + num_queries * width;
   gather_queries(shape, tile, q, dim, queries);
 
-  panels.resize(static_cast<size_t>(std::max(num_pages, padded / 16)));
+  const auto values_of = [&](int64_t page) {
+    return pages.values + tile.segment->pages[page] * shape.value_page() + tile.kv_head * kPageSize * padded;
+  };
+  panels.resize(static_cast<size_t>(num_pages + padded / 16));
   for (int64_t page = 0; page < num_pages; ++page) {
     panels[page] = pages.keys + tile.segment->pages[page] * shape.key_page() + tile.kv_head * dim * kPageSize;
   }
-  inner().multiply_f32({.a = queries,
-                        .a_row = dim,
-                        .a_k = 1,
-                        .b = panels.data(),
-                        .b_k = kPageSize,
-                        .c = scores,
-                        .c_row = width,
-                        .num_rows = num_queries,
-                        .num_panels = num_pages,
-                        .k = dim,
-                        .adds = false});
+  for (int64_t page = 0; page < num_pages; page += kPagesAhead) {
+    const int64_t count = std::min(kPagesAhead, num_pages - page);
+    for (int64_t next = page + count; next < std::min(page + count + kPagesAhead, num_pages); ++next)
+      fetch(panels[next], dim * kPageSize);
+    inner().multiply_f32({.a = queries,
+                          .a_row = dim,
+                          .a_k = 1,
+                          .b = panels.data() + page,
+                          .b_k = kPageSize,
+                          .c = scores + page * kPageSize,
+                          .c_row = width,
+                          .num_rows = num_queries,
+                          .num_panels = count,
+                          .k = dim,
+                          .adds = false});
+  }
+  for (int64_t page = 0; page < std::min(kPagesAhead, num_pages); ++page) fetch(values_of(page), kPageSize * padded);
   float totals[kQueryRows];
   std::vector<float> many;  // more query heads a key head than the tile was made for
   float* total = totals;
@@ -93,8 +109,8 @@ void attend(const KvShape& shape, const QueryTile& tile, const float* q, const K
   }
   // Keys beyond a row's own have weight 0, which changes no sum; those beyond the last row's are not read.
   for (int64_t page = 0; page < num_pages; ++page) {
-    const float* values =
-        pages.values + tile.segment->pages[page] * shape.value_page() + tile.kv_head * kPageSize * padded;
+    const float* values = values_of(page);
+    if (page + kPagesAhead < num_pages) fetch(values_of(page + kPagesAhead), kPageSize * padded);
     for (int64_t p = 0; p < padded / 16; ++p) panels[p] = values + p * 16;
     inner().multiply_f32({.a = scores + page * kPageSize,
                           .a_row = width,
@@ -136,11 +152,7 @@ void append_to_pages(ThreadPool& pool, const KvShape& shape, std::span<const Que
       }
     }
   };
-  if (segments.size() <= 1 || segments.back().first_row < 64) {
-    for (const QuerySegment& segment : segments) append(segment);
-  } else {
-    pool.run(static_cast<int64_t>(segments.size()), [&](int64_t i) { append(segments[i]); });
-  }
+  pool.run(static_cast<int64_t>(segments.size()), [&](int64_t i) { append(segments[i]); });
 }
 
 void copy_page(const KvShape& shape, const KvPages& pages, int32_t from, int32_t to, int64_t count) {

@@ -13,9 +13,9 @@ namespace noregret::kernels {
 namespace {
 
 constexpr int64_t kRowBlock = 96;         // rows whose inputs stay in the second cache
-constexpr int64_t kDepthBlock = 512;      // inputs of a panel that stay in the first; even
+constexpr int64_t kDepthBlock = 640;      // inputs of a panel that stay in the first
 constexpr int64_t kPanelBlock = 16;       // panels of one task
-constexpr int64_t kTasksPerThread = 4;    // so that no thread waits long for another
+constexpr int64_t kTasksPerThread = 12;   // so that no thread waits long for another
 constexpr int64_t kSerialWork = 1 << 14;  // FMAs that are done before another thread has started
 
 float from_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
@@ -124,7 +124,9 @@ struct Block {
 void multiply_into(const Product& product, const Block& block, bool adds, float* c, int64_t c_stride) {
   for (const Term& term : product.terms) {
     const PackedMatrix& matrix = *term.matrix;
-    for (int64_t k = 0; k < matrix.in(); k += kDepthBlock) {
+    const int64_t num_depth_blocks = (matrix.in() + kDepthBlock - 1) / kDepthBlock;
+    const int64_t depth = round_up((matrix.in() + num_depth_blocks - 1) / num_depth_blocks, 2);
+    for (int64_t k = 0; k < matrix.in(); k += depth) {
       const void* panels[kPanelBlock];
       for (int64_t p = 0; p < block.num_panels; ++p) panels[p] = matrix.panel(block.first_panel + p, k);
       const Tile tile = {.a = term.x + block.first_row * term.x_stride + k,
@@ -136,7 +138,7 @@ void multiply_into(const Product& product, const Block& block, bool adds, float*
                          .c_row = c_stride,
                          .num_rows = block.num_rows,
                          .num_panels = block.num_panels,
-                         .k = std::min(kDepthBlock, matrix.in() - k),
+                         .k = std::min(depth, matrix.in() - k),
                          .adds = adds};
       matrix.dtype() == WeightDtype::kF32 ? inner().multiply_f32(tile) : inner().multiply_bf16(tile);
       adds = true;
@@ -176,6 +178,7 @@ void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> produ
   }
   if (num_rows == 0) return;
   const int64_t num_row_blocks = (num_rows + kRowBlock - 1) / kRowBlock;
+  const int64_t row_block = (num_rows + num_row_blocks - 1) / num_row_blocks;
   const int64_t num_tasks = work < kSerialWork ? 1 : pool.num_threads() * kTasksPerThread;
   // Panels of a task: a multiple of 4, which is what one row wants.
   const int64_t panel_block =
@@ -184,7 +187,7 @@ void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> produ
   for (const Product& product : products)
     blocks_per_row += (product.terms[0].matrix->num_panels() + panel_block - 1) / panel_block;
   const auto run_block = [&](int64_t task) {
-    const int64_t first_row = task / blocks_per_row * kRowBlock;
+    const int64_t first_row = task / blocks_per_row * row_block;
     int64_t block = task % blocks_per_row;
     for (const Product& product : products) {
       const int64_t panels = product.terms[0].matrix->num_panels();
@@ -194,7 +197,7 @@ void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> produ
         continue;
       }
       const int64_t first_panel = block * panel_block;
-      multiply_block(product, {first_row, std::min(kRowBlock, num_rows - first_row), first_panel,
+      multiply_block(product, {first_row, std::min(row_block, num_rows - first_row), first_panel,
                                std::min(panel_block, panels - first_panel)});
       return;
     }

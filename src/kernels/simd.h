@@ -21,6 +21,7 @@ NOREGRET_INLINE F16 set1(float x) { return {_mm512_set1_ps(x)}; }
 NOREGRET_INLINE F16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
 NOREGRET_INLINE void store(float* p, F16 a) { _mm512_storeu_ps(p, a.v); }
 NOREGRET_INLINE F16 fma(F16 a, F16 b, F16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+NOREGRET_INLINE void add_product(F16& sum, F16 a, F16 b) { sum = fma(a, b, sum); }
 NOREGRET_INLINE F16 add(F16 a, F16 b) { return {_mm512_add_ps(a.v, b.v)}; }
 NOREGRET_INLINE F16 sub(F16 a, F16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
 NOREGRET_INLINE F16 mul(F16 a, F16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
@@ -68,6 +69,12 @@ NOREGRET_INLINE void store(float* p, F16 a) {
 }
 NOREGRET_INLINE F16 fma(F16 a, F16 b, F16 c) {
   return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+// In place, as products need it that use every register: the compiler may choose another operand as the target, and
+// then has one register too few.
+NOREGRET_INLINE void add_product(F16& sum, F16 a, F16 b) {
+  asm("vfmadd231ps %2, %1, %0" : "+x"(sum.lo) : "x"(a.lo), "x"(b.lo));
+  asm("vfmadd231ps %2, %1, %0" : "+x"(sum.hi) : "x"(a.hi), "x"(b.hi));
 }
 NOREGRET_INLINE F16 add(F16 a, F16 b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
 NOREGRET_INLINE F16 sub(F16 a, F16 b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
@@ -125,6 +132,7 @@ NOREGRET_INLINE void store(float* p, const F16& a) {
 NOREGRET_INLINE F16 fma(const F16& a, const F16& b, const F16& c) {
   return lanes([&](int i) { return __builtin_fmaf(a.v[i], b.v[i], c.v[i]); });
 }
+NOREGRET_INLINE void add_product(F16& sum, const F16& a, const F16& b) { sum = fma(a, b, sum); }
 NOREGRET_INLINE F16 add(const F16& a, const F16& b) {
   return lanes([&](int i) { return a.v[i] + b.v[i]; });
 }

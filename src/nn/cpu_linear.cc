@@ -48,12 +48,9 @@ std::vector<LowRankSlot> low_rank_slots(const AdapterStack& stack, std::span<con
 }
 
 // z = x A^T at each slot.
-void shrink(std::span<const LowRankSlot> low_rank, int64_t num_rows, const float* x) {
-  if (low_rank.empty()) return;
-  std::vector<Product> products;
+void add_shrinks(std::span<const LowRankSlot> low_rank, const float* x, std::vector<Product>& products) {
   for (const LowRankSlot& entry : low_rank)
     products.push_back({entry.z, entry.stride, false, {{&entry.panels->shrink, x, entry.panels->shrink.in()}}});
-  multiply(cpu_pool(), num_rows, products);
 }
 
 }  // namespace
@@ -79,18 +76,26 @@ void list_trained(const Linear& linear, const AdapterStack& stack, int64_t site,
   }
 }
 
+// The small products of the adapters are done together with the large ones, so that no thread waits for them; the
+// chains of FMAs go on with the adapters' second halves when all of that is there.
 void forward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
                      std::vector<float>& memory) {
   const std::vector<LowRankSlot> low_rank = low_rank_slots(stack, slots, num_rows, memory);
-  shrink(low_rank, num_rows, x);
   std::vector<Product> products;
   for (const LinearSlot& slot : slots) {
     const PackedMatrix& panels = slot.linear->panels();
     products.push_back({slot.y, panels.out(), false, {{&panels, x, panels.in()}}});
   }
-  for (const LowRankSlot& entry : low_rank)
-    products[entry.slot].terms.push_back({&entry.panels->expand, entry.z, entry.stride});
+  add_shrinks(low_rank, x, products);
   multiply(cpu_pool(), num_rows, products);
+  if (low_rank.empty()) return;
+  std::vector<Product> expansions;
+  for (const LowRankSlot& entry : low_rank) {  // in the order of slots
+    const Product& base = products[entry.slot];
+    if (expansions.empty() || expansions.back().y != base.y) expansions.push_back({base.y, base.y_stride, true, {}});
+    expansions.back().terms.push_back({&entry.panels->expand, entry.z, entry.stride});
+  }
+  multiply(cpu_pool(), num_rows, expansions);
 }
 
 void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
@@ -98,18 +103,11 @@ void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slo
   std::vector<float> memory, grad_memory;
   const std::vector<LowRankSlot> low_rank = low_rank_slots(stack, slots, num_rows, memory);
   std::vector<LowRankSlot> grad_z = low_rank_slots(stack, slots, num_rows, grad_memory);
-  shrink(low_rank, num_rows, x);
+  std::vector<PackedMatrix> transposed;
+  transposed.reserve(slots.size());
   std::vector<Product> products;
-  for (const LowRankSlot& entry : grad_z) {
-    const PackedMatrix& panels = entry.panels->grad_shrink;
-    products.push_back({entry.z, entry.stride, false, {{&panels, slots[entry.slot].y, panels.in()}}});
-  }
-  if (!products.empty()) multiply(cpu_pool(), num_rows, products);
-
   if (grad_x != nullptr) {
-    std::vector<PackedMatrix> transposed;
-    transposed.reserve(slots.size());
-    Product product{grad_x, 0, false, {}};
+    Product& product = products.emplace_back(grad_x, 0, false, std::vector<Term>());
     for (const LinearSlot& slot : slots) {
       const PackedMatrix* panels;
       if (keeps_transposed) {
@@ -121,9 +119,17 @@ void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slo
       product.y_stride = panels->out();
       product.terms.push_back({panels, slot.y, panels->in()});
     }
-    for (const LowRankSlot& entry : grad_z)
-      product.terms.push_back({&entry.panels->grad_expand, entry.z, entry.stride});
-    multiply(cpu_pool(), num_rows, {&product, 1});
+  }
+  add_shrinks(low_rank, x, products);
+  for (const LowRankSlot& entry : grad_z) {
+    const PackedMatrix& panels = entry.panels->grad_shrink;
+    products.push_back({entry.z, entry.stride, false, {{&panels, slots[entry.slot].y, panels.in()}}});
+  }
+  if (!products.empty()) multiply(cpu_pool(), num_rows, products);
+  if (grad_x != nullptr && !grad_z.empty()) {
+    Product rest{grad_x, products[0].y_stride, true, {}};
+    for (const LowRankSlot& entry : grad_z) rest.terms.push_back({&entry.panels->grad_expand, entry.z, entry.stride});
+    multiply(cpu_pool(), num_rows, {&rest, 1});
   }
 
   // dW = dY^T X; dA = dZ^T X; dB = s dY^T Z, by way of rows that are as long as Z's.
