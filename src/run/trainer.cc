@@ -182,6 +182,9 @@ void Trainer::take_step(RunSummary& summary) {
   report_step(batch, metrics);
   batch.timing.set("time/step_s", whole_step.seconds());
   batch.timing.set("mem/peak_bytes", static_cast<double>(peak_memory_bytes(setup_.policy->model.device())));
+  const ProcessMemory memory = process_memory();
+  batch.timing.set("mem/resident_bytes", static_cast<double>(memory.resident_bytes));
+  batch.timing.set("mem/heap_bytes", static_cast<double>(memory.heap_bytes));
   open_step_ = std::move(metrics);
   timing_ = std::move(batch.timing);
 }

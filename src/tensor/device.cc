@@ -1,9 +1,12 @@
 #include "noregret/tensor/device.h"
 
 #include <ATen/Parallel.h>
+#include <malloc.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <thread>
 
 #include "noregret/base/check.h"
@@ -99,6 +102,14 @@ uint64_t peak_memory_bytes(at::Device device) {
   rusage usage{};
   NOREGRET_CHECK(getrusage(RUSAGE_SELF, &usage) == 0, "getrusage failed");
   return static_cast<uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
+}
+
+ProcessMemory process_memory() {
+  std::ifstream file("/proc/self/statm");  // in pages: virtual size, resident size, ...
+  uint64_t virtual_pages = 0, resident_pages = 0;
+  if (!(file >> virtual_pages >> resident_pages)) throw IoError("/proc/self/statm: cannot read the resident size");
+  const struct mallinfo2 heap = mallinfo2();
+  return {resident_pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)), heap.uordblks + heap.hblkhd};
 }
 
 void set_num_threads(int num_threads) {

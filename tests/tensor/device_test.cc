@@ -89,6 +89,22 @@ TEST(Device, PeakMemoryOfTheCpuHoldsATensorThatIsGone) {
   EXPECT_LT(peak_memory_bytes(kCpu), static_cast<uint64_t>(size_bytes) * 8);  // bytes, not KiB
 }
 
+TEST(Device, MemoryInUseFallsWhenATensorIsGone) {
+  const uint64_t size_bytes = uint64_t{200} << 20;
+  const ProcessMemory before = process_memory();
+  ProcessMemory during{};
+  {
+    const at::Tensor tensor = at::ones({static_cast<int64_t>(size_bytes)}, at::kByte);
+    during = process_memory();
+  }
+  const ProcessMemory after = process_memory();
+  const uint64_t slack = 8 << 20;
+  EXPECT_GE(during.resident_bytes + slack, before.resident_bytes + size_bytes);
+  EXPECT_GE(during.heap_bytes, before.heap_bytes + size_bytes);
+  EXPECT_LT(after.resident_bytes, during.resident_bytes - size_bytes + slack);
+  EXPECT_LT(after.heap_bytes, during.heap_bytes - size_bytes + slack);
+}
+
 TEST(Device, AskingACpuBuildForTheGpuIsABugOfOurs) {
   if (is_cuda_build()) GTEST_SKIP() << "this is a CUDA build";
   EXPECT_THROW(synchronize(kGpu), std::logic_error);

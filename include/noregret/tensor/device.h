@@ -19,6 +19,13 @@ void synchronize(at::Device device);         // waits for all work queued on the
 uint64_t peak_memory_bytes(
     at::Device device);  // CUDA: peak allocated tensors; CPU: peak resident memory of the process
 
+// Of this process, now. A heap that is flat and a resident size that is not is fragmentation; both growing is a leak.
+struct ProcessMemory {
+  uint64_t resident_bytes;
+  uint64_t heap_bytes;  // allocated and not freed, of the C library's allocator
+};
+ProcessMemory process_memory();  // throws IoError where /proc cannot be read
+
 // Intra-op threads of LibTorch for operators that the calling thread starts; 0 = one for each core that this process
 // may use. Throws ConfigError for a negative number.
 void set_num_threads(int num_threads);
