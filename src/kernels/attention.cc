@@ -1,55 +1,12 @@
 #include "noregret/kernels/attention.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
+#include "kernels/attention_tiles.h"
 #include "kernels/inner.h"
 
 namespace noregret::kernels {
 namespace {
-
-constexpr int64_t kQueryRows = 48;  // query heads of a task, so that keys read once serve many
-
-// Memory that a thread uses again and again.
-float* scratch(std::vector<float>& memory, int64_t size) {
-  if (static_cast<int64_t>(memory.size()) < size) memory.resize(static_cast<size_t>(size));
-  return memory.data();
-}
-
-// Rows of one segment that share a key head.
-struct QueryTile {
-  const QuerySegment* segment;
-  int64_t first;  // row in the segment
-  int64_t num_rows;
-  int64_t kv_head;
-};
-
-int64_t rows_per_tile(const KvShape& shape) { return std::max<int64_t>(1, kQueryRows / shape.group()); }
-
-// The queries of a tile, row after row and in it head after head, with rows of `stride`.
-void gather_queries(const KvShape& shape, const QueryTile& tile, const float* x, int64_t stride, float* out) {
-  const int64_t dim = shape.head_dim;
-  for (int64_t i = 0; i < tile.num_rows; ++i) {
-    const float* row =
-        x + ((tile.segment->first_row + tile.first + i) * shape.num_heads + tile.kv_head * shape.group()) * dim;
-    for (int64_t head = 0; head < shape.group(); ++head, out += stride) {
-      std::copy_n(row + head * dim, dim, out);
-      std::fill(out + dim, out + stride, 0.0f);
-    }
-  }
-}
-
-void scatter_queries(const KvShape& shape, const QueryTile& tile, const float* in, int64_t stride, float* x) {
-  const int64_t dim = shape.head_dim;
-  for (int64_t i = 0; i < tile.num_rows; ++i) {
-    float* row =
-        x + ((tile.segment->first_row + tile.first + i) * shape.num_heads + tile.kv_head * shape.group()) * dim;
-    for (int64_t head = 0; head < shape.group(); ++head, in += stride) std::copy_n(in, dim, row + head * dim);
-  }
-}
-
-float score_scale(const KvShape& shape) { return 1.0f / std::sqrt(static_cast<float>(shape.head_dim)); }
 
 // Keys and values of a long sequence come from memory; asked for ahead, they come while the last ones are used.
 constexpr int64_t kPagesAhead = 6;
@@ -58,78 +15,207 @@ void fetch(const void* first, int64_t num_floats) {
   for (int64_t i = 0; i < num_floats; i += 16) __builtin_prefetch(p + i);
 }
 
-void attend(const KvShape& shape, const QueryTile& tile, const float* q, const KvPages& pages, float* y) {
-  thread_local std::vector<float> memory;
-  thread_local std::vector<const void*> panels;
-  const int64_t dim = shape.head_dim;
-  const int64_t padded = shape.padded_dim();
-  const int64_t num_queries = tile.num_rows * shape.group();
-  const int64_t first_limit = tile.segment->first_position + tile.first + 1;  // keys of the first row
-  const int64_t limit = first_limit + tile.num_rows - 1;
-  const int64_t num_pages = (limit + kPageSize - 1) / kPageSize;
-  const int64_t width = num_pages * kPageSize;
-  float* queries = scratch(memory, num_queries * (dim + width + padded));
-  float* scores = queries + num_queries * dim;
-  float* sums = scores + num_queries * width;
-  gather_queries(shape, tile, q, dim, queries);
+// Tiles of one key head that are worked on together: one, or several that have their first `num_shared` pages, all of
+// them full, in common, which are then read once for all.
+struct TileGroup {
+  std::span<const QueryTile> tiles;
+  int64_t num_shared;
+};
 
-  const auto values_of = [&](int64_t page) {
-    return pages.values + tile.segment->pages[page] * shape.value_page() + tile.kv_head * kPageSize * padded;
-  };
-  panels.resize(static_cast<size_t>(num_pages + padded / 16));
-  for (int64_t page = 0; page < num_pages; ++page) {
-    panels[page] = pages.keys + tile.segment->pages[page] * shape.key_page() + tile.kv_head * dim * kPageSize;
+class GroupAttention {
+ public:
+  GroupAttention(const KvShape& shape, const TileGroup& group, const KvPages& pages)
+      : shape_(shape), group_(group), pages_(pages), kv_head_(group.tiles[0].kv_head) {}
+
+  void run(const float* q, float* y) {
+    thread_local std::vector<float> memory;
+    int64_t num_queries = 0;
+    for (const QueryTile& tile : group_.tiles) {
+      num_queries += queries_of(tile);
+      width_ = std::max(width_, num_pages(tile) * kPageSize);
+    }
+    queries_ = scratch(memory, num_queries * (dim_ + width_ + padded_ + 1));
+    scores_ = queries_ + num_queries * dim_;
+    sums_ = scores_ + num_queries * width_;
+    totals_ = sums_ + num_queries * padded_;
+    int64_t first = 0;
+    for (const QueryTile& tile : group_.tiles) {
+      gather_queries(shape_, tile, q, dim_, queries_ + first * dim_);
+      first += queries_of(tile);
+    }
+    score(*group_.tiles[0].segment, 0, num_queries, 0, group_.num_shared);
+    first = 0;
+    for (const QueryTile& tile : group_.tiles) {
+      score(*tile.segment, first, queries_of(tile), group_.num_shared, num_pages(tile));
+      first = weigh_keys(tile, first);
+    }
+    add_values(*group_.tiles[0].segment, 0, num_queries, 0, group_.num_shared * kPageSize);
+    first = 0;
+    for (const QueryTile& tile : group_.tiles) {
+      add_values(*tile.segment, first, queries_of(tile), group_.num_shared, num_keys(tile));
+      first = finish(tile, first, y);
+    }
   }
-  for (int64_t page = 0; page < num_pages; page += kPagesAhead) {
-    const int64_t count = std::min(kPagesAhead, num_pages - page);
-    for (int64_t next = page + count; next < std::min(page + count + kPagesAhead, num_pages); ++next)
-      fetch(panels[next], dim * kPageSize);
-    inner().multiply_f32({.a = queries,
-                          .a_row = dim,
-                          .a_k = 1,
-                          .b = panels.data() + page,
-                          .b_k = kPageSize,
-                          .c = scores + page * kPageSize,
-                          .c_row = width,
-                          .num_rows = num_queries,
-                          .num_panels = count,
-                          .k = dim,
-                          .adds = false});
+
+ private:
+  int64_t queries_of(const QueryTile& tile) const { return tile.num_rows * shape_.group(); }
+  static int64_t num_keys(const QueryTile& tile) {
+    return tile.segment->first_position + tile.first + tile.num_rows;  // of the last row
   }
-  for (int64_t page = 0; page < std::min(kPagesAhead, num_pages); ++page) fetch(values_of(page), kPageSize * padded);
-  float totals[kQueryRows];
-  std::vector<float> many;  // more query heads a key head than the tile was made for
-  float* total = totals;
-  if (num_queries > kQueryRows) {
-    many.resize(static_cast<size_t>(num_queries));
-    total = many.data();
+  static int64_t num_pages(const QueryTile& tile) { return (num_keys(tile) + kPageSize - 1) / kPageSize; }
+  const float* keys_of(const QuerySegment& segment, int64_t page) const {
+    return pages_.keys + segment.pages[page] * shape_.key_page() + kv_head_ * dim_ * kPageSize;
   }
-  for (int64_t i = 0; i < num_queries; ++i) {
-    total[i] = inner().softmax(scores + i * width, first_limit + i / shape.group(), width, score_scale(shape));
+  const float* values_of(const QuerySegment& segment, int64_t page) const {
+    return pages_.values + segment.pages[page] * shape_.value_page() + kv_head_ * kPageSize * padded_;
   }
-  // Keys beyond a row's own have weight 0, which changes no sum; those beyond the last row's are not read.
-  for (int64_t page = 0; page < num_pages; ++page) {
-    const float* values = values_of(page);
-    if (page + kPagesAhead < num_pages) fetch(values_of(page + kPagesAhead), kPageSize * padded);
-    for (int64_t p = 0; p < padded / 16; ++p) panels[p] = values + p * 16;
-    inner().multiply_f32({.a = scores + page * kPageSize,
-                          .a_row = width,
-                          .a_k = 1,
-                          .b = panels.data(),
-                          .b_k = padded,
-                          .c = sums,
-                          .c_row = padded,
-                          .num_rows = num_queries,
-                          .num_panels = padded / 16,
-                          .k = std::min(kPageSize, limit - page * kPageSize),
-                          .adds = page > 0});
+
+  // Scores of pages [page, end).
+  void score(const QuerySegment& segment, int64_t first, int64_t num_queries, int64_t page, int64_t end) {
+    const void* panels[kPagesAhead];
+    for (; page < end; page += kPagesAhead) {
+      const int64_t count = std::min(kPagesAhead, end - page);
+      for (int64_t i = 0; i < count; ++i) panels[i] = keys_of(segment, page + i);
+      for (int64_t next = page + count; next < std::min(page + count + kPagesAhead, end); ++next)
+        fetch(keys_of(segment, next), dim_ * kPageSize);
+      inner().multiply_f32({.a = queries_ + first * dim_,
+                            .a_row = dim_,
+                            .a_k = 1,
+                            .b = panels,
+                            .b_k = kPageSize,
+                            .c = scores_ + first * width_ + page * kPageSize,
+                            .c_row = width_,
+                            .num_rows = num_queries,
+                            .num_panels = count,
+                            .k = dim_,
+                            .adds = false});
+    }
   }
-  for (int64_t i = 0; i < num_queries; ++i) {
-    const float inverse = 1.0f / total[i];
-    for (int64_t e = 0; e < dim; ++e) sums[i * padded + e] *= inverse;
+
+  // Scores become weights, 0 for keys beyond a row's own.
+  int64_t weigh_keys(const QueryTile& tile, int64_t first) {
+    for (int64_t i = 0; i < queries_of(tile); ++i) {
+      const int64_t num_visible = tile.segment->first_position + tile.first + 1 + i / shape_.group();
+      totals_[first + i] = inner().softmax(scores_ + (first + i) * width_, num_visible, num_pages(tile) * kPageSize,
+                                           score_scale(shape_));
+    }
+    return first + queries_of(tile);
   }
-  scatter_queries(shape, tile, sums, padded, y);
+
+  // Sums over keys from `page` to `num_keys`; those of weight 0 change none, and what lies beyond is not read.
+  void add_values(const QuerySegment& segment, int64_t first, int64_t num_queries, int64_t page, int64_t num_keys) {
+    thread_local std::vector<const void*> panels;
+    panels.resize(static_cast<size_t>(padded_ / 16));
+    const int64_t end = (num_keys + kPageSize - 1) / kPageSize;
+    for (int64_t next = page; next < std::min(page + kPagesAhead, end); ++next)
+      fetch(values_of(segment, next), kPageSize * padded_);
+    for (; page < end; ++page) {
+      const float* values = values_of(segment, page);
+      if (page + kPagesAhead < end) fetch(values_of(segment, page + kPagesAhead), kPageSize * padded_);
+      for (int64_t p = 0; p < padded_ / 16; ++p) panels[p] = values + p * 16;
+      inner().multiply_f32({.a = scores_ + first * width_ + page * kPageSize,
+                            .a_row = width_,
+                            .a_k = 1,
+                            .b = panels.data(),
+                            .b_k = padded_,
+                            .c = sums_ + first * padded_,
+                            .c_row = padded_,
+                            .num_rows = num_queries,
+                            .num_panels = padded_ / 16,
+                            .k = std::min(kPageSize, num_keys - page * kPageSize),
+                            .adds = page > 0});
+    }
+  }
+
+  int64_t finish(const QueryTile& tile, int64_t first, float* y) {
+    float* sums = sums_ + first * padded_;
+    for (int64_t i = 0; i < queries_of(tile); ++i) {
+      const float inverse = 1.0f / totals_[first + i];
+      for (int64_t e = 0; e < dim_; ++e) sums[i * padded_ + e] *= inverse;
+    }
+    scatter_queries(shape_, tile, sums, padded_, y);
+    return first + queries_of(tile);
+  }
+
+  const KvShape& shape_;
+  const TileGroup& group_;
+  const KvPages& pages_;
+  const int64_t kv_head_;
+  const int64_t dim_ = shape_.head_dim;
+  const int64_t padded_ = shape_.padded_dim();
+  int64_t width_ = 0;  // of a row of scores
+  float *queries_ = nullptr, *scores_ = nullptr, *sums_ = nullptr, *totals_ = nullptr;
+};
+
+// Pages from the first on that all have in common and that are full.
+int64_t num_shared_pages(std::span<const QuerySegment* const> segments) {
+  int64_t shared = segments[0]->first_position / kPageSize;
+  for (const QuerySegment* segment : segments.subspan(1)) {
+    shared = std::min(shared, segment->first_position / kPageSize);
+    shared = std::mismatch(segment->pages, segment->pages + shared, segments[0]->pages).first - segment->pages;
+  }
+  return shared;
 }
+
+// The work of one call, and the memory for it.
+class AttentionTiles {
+ public:
+  // Rows that are alone in their segments are grouped with their siblings, as long as there is work for all threads.
+  void build(const KvShape& shape, std::span<const QuerySegment> segments, int num_threads) {
+    tiles_.clear();
+    groups_.clear();
+    single_.clear();
+    for (const QuerySegment& segment : segments) {
+      if (segment.num_rows == 1) {
+        single_.push_back(&segment);
+      } else {
+        split(shape, segment);
+      }
+    }
+    std::sort(single_.begin(), single_.end(), [](const QuerySegment* a, const QuerySegment* b) {
+      return std::pair(a->pages[0], a) < std::pair(b->pages[0], b);
+    });
+    const auto num_single = static_cast<int64_t>(single_.size());
+    const int64_t most = std::clamp<int64_t>(num_single * shape.num_kv_heads / (4 * num_threads), 1,
+                                             std::max<int64_t>(1, kQueryRows / shape.group()));
+    for (int64_t i = 0; i < num_single;) {
+      int64_t count = 1;
+      while (i + count < num_single && count < most && single_[i + count]->pages[0] == single_[i]->pages[0]) ++count;
+      const std::span<const QuerySegment* const> siblings(&single_[i], static_cast<size_t>(count));
+      const int64_t num_shared = count == 1 ? 0 : num_shared_pages(siblings);
+      for (int64_t head = 0; head < shape.num_kv_heads; ++head) {
+        groups_.push_back({static_cast<int64_t>(tiles_.size()), count, num_shared});
+        for (const QuerySegment* segment : siblings) tiles_.push_back({segment, 0, 1, head});
+      }
+      i += count;
+    }
+  }
+
+  int64_t num_groups() const { return static_cast<int64_t>(groups_.size()); }
+  TileGroup group(int64_t i) const {
+    const Range& range = groups_[i];
+    return {{&tiles_[range.first], static_cast<size_t>(range.count)}, range.num_shared};
+  }
+
+ private:
+  // Late rows have more keys: begun first, so that the threads end together.
+  void split(const KvShape& shape, const QuerySegment& segment) {
+    const int64_t block = rows_per_tile(shape);
+    for (int64_t first = (segment.num_rows - 1) / block * block; first >= 0; first -= block) {
+      for (int64_t head = 0; head < shape.num_kv_heads; ++head) {
+        groups_.push_back({static_cast<int64_t>(tiles_.size()), 1, 0});
+        tiles_.push_back({&segment, first, std::min(block, segment.num_rows - first), head});
+      }
+    }
+  }
+
+  struct Range {
+    int64_t first, count, num_shared;
+  };
+  std::vector<QueryTile> tiles_;
+  std::vector<Range> groups_;
+  std::vector<const QuerySegment*> single_;
+};
 
 }  // namespace
 
@@ -170,208 +256,10 @@ void copy_page(const KvShape& shape, const KvPages& pages, int32_t from, int32_t
 
 void attention(ThreadPool& pool, const KvShape& shape, std::span<const QuerySegment> segments, const float* q,
                const KvPages& pages, float* y) {
-  const int64_t block = rows_per_tile(shape);
-  thread_local std::vector<QueryTile> tiles;
-  tiles.clear();
-  for (const QuerySegment& segment : segments) {
-    // Late rows have more keys: begun first, so that the threads end together.
-    for (int64_t first = (segment.num_rows - 1) / block * block; first >= 0; first -= block) {
-      for (int64_t head = 0; head < shape.num_kv_heads; ++head)
-        tiles.push_back({&segment, first, std::min(block, segment.num_rows - first), head});
-    }
-  }
-  const QueryTile* tile = tiles.data();
-  pool.run(static_cast<int64_t>(tiles.size()), [&](int64_t i) { attend(shape, tile[i], q, pages, y); });
-}
-
-namespace {
-
-// One family's keys and values of one key head, and the sums of their gradients.
-class FamilyBackward {
- public:
-  FamilyBackward(const KvShape& shape, std::span<const QuerySegment> segments, const SegmentFamily& family,
-                 int64_t kv_head, const float* q, const float* grad_y, float* grad_q)
-      : shape_(shape), kv_head_(kv_head), q_(q), grad_y_(grad_y), grad_q_(grad_q) {
-    members_.push_back({&segments[family.prefix], 0, 0});
-    for (const int64_t follower : family.followers) members_.push_back({&segments[follower], 0, 0});
-    for (Member& member : members_) {
-      member.row = num_rows_;
-      member.panel = num_panels_;
-      num_rows_ += member.segment->num_rows;
-      num_panels_ += (member.segment->num_rows + 15) / 16;
-    }
-  }
-
-  void run(const float* k, const float* v, float* grad_k, float* grad_v) {
-    const int64_t dim = shape_.head_dim;
-    const int64_t padded = shape_.padded_dim();
-    keys_.assign(static_cast<size_t>(num_rows_ * padded), 0.0f);
-    grad_keys_.assign(keys_.size(), 0.0f);
-    grad_values_.assign(keys_.size(), 0.0f);
-    key_panels_.assign(static_cast<size_t>(num_panels_ * dim * 16), 0.0f);
-    value_panels_.assign(key_panels_.size(), 0.0f);
-    for (const Member& member : members_) {
-      for (int64_t i = 0; i < member.segment->num_rows; ++i) {
-        const int64_t from = ((member.segment->first_row + i) * shape_.num_kv_heads + kv_head_) * dim;
-        const int64_t to = (member.panel + i / 16) * dim * 16 + i % 16;
-        std::copy_n(k + from, dim, &keys_[(member.row + i) * padded]);
-        for (int64_t e = 0; e < dim; ++e) {
-          key_panels_[to + e * 16] = k[from + e];
-          value_panels_[to + e * 16] = v[from + e];
-        }
-      }
-    }
-    const int64_t block = rows_per_tile(shape_);
-    for (const Member& member : members_) {
-      for (int64_t first = 0; first < member.segment->num_rows; first += block)
-        add_tile(member, {member.segment, first, std::min(block, member.segment->num_rows - first), kv_head_});
-    }
-    for (const Member& member : members_) {
-      for (int64_t i = 0; i < member.segment->num_rows; ++i) {
-        const int64_t to = ((member.segment->first_row + i) * shape_.num_kv_heads + kv_head_) * dim;
-        std::copy_n(&grad_keys_[(member.row + i) * padded], dim, grad_k + to);
-        std::copy_n(&grad_values_[(member.row + i) * padded], dim, grad_v + to);
-      }
-    }
-  }
-
- private:
-  struct Member {
-    const QuerySegment* segment;
-    int64_t row;    // of its first key in keys_
-    int64_t panel;  // of its first 16 keys in key_panels_
-  };
-  // Keys that a tile sees: those of the prefix, those of its own segment. `column` is where they lie in a row of
-  // scores.
-  struct Range {
-    const Member* member;
-    int64_t column;
-    int64_t count;
-  };
-
-  // out [queries, width] = x [queries, dim] times the panels of the ranges
-  void multiply_panels(const std::vector<Range>& ranges, const std::vector<float>& from, const float* x, int64_t stride,
-                       int64_t num_queries, float* out, int64_t width) {
-    for (const Range& range : ranges) {
-      panels_.clear();
-      for (int64_t p = 0; p < (range.count + 15) / 16; ++p)
-        panels_.push_back(&from[(range.member->panel + p) * shape_.head_dim * 16]);
-      inner().multiply_f32({.a = x,
-                            .a_row = stride,
-                            .a_k = 1,
-                            .b = panels_.data(),
-                            .b_k = 16,
-                            .c = out + range.column,
-                            .c_row = width,
-                            .num_rows = num_queries,
-                            .num_panels = static_cast<int64_t>(panels_.size()),
-                            .k = shape_.head_dim,
-                            .adds = false});
-    }
-  }
-
-  void set_panels(const float* rows) {
-    panels_.clear();
-    for (int64_t p = 0; p < shape_.padded_dim() / 16; ++p) panels_.push_back(rows + p * 16);
-  }
-
-  // sums[key] += sum over queries of weights[query][key] x[query]
-  void add_outer(const Range& range, const float* weights, int64_t width, const float* x, int64_t num_queries,
-                 std::vector<float>& sums) {
-    set_panels(x);
-    inner().multiply_f32({.a = weights + range.column,
-                          .a_row = 1,
-                          .a_k = width,
-                          .b = panels_.data(),
-                          .b_k = shape_.padded_dim(),
-                          .c = &sums[range.member->row * shape_.padded_dim()],
-                          .c_row = shape_.padded_dim(),
-                          .num_rows = range.count,
-                          .num_panels = shape_.padded_dim() / 16,
-                          .k = num_queries,
-                          .adds = true});
-  }
-
-  // With P = softmax(S), S = scale Q K^T and Y = P V: dV = P^T dY, dP = dY V^T, dS = P (dP - sum over keys of P dP),
-  // dQ = scale dS K, dK = scale dS^T Q.
-  void add_tile(const Member& member, const QueryTile& tile) {
-    const int64_t padded = shape_.padded_dim();
-    const int64_t num_queries = tile.num_rows * shape_.group();
-    std::vector<Range> ranges;
-    int64_t width = 0;
-    if (&member != &members_[0]) {
-      ranges.push_back({&members_[0], 0, members_[0].segment->num_rows});
-      width = (members_[0].segment->num_rows + 15) / 16 * 16;
-    }
-    const int64_t own_column = width;
-    ranges.push_back({&member, own_column, tile.first + tile.num_rows});
-    width += (tile.first + tile.num_rows + 15) / 16 * 16;
-
-    float* queries = scratch(memory_, num_queries * (3 * padded + 2 * width));
-    float* grad_out = queries + num_queries * padded;
-    float* grad_queries = grad_out + num_queries * padded;
-    float* scores = grad_queries + num_queries * padded;
-    float* grad_scores = scores + num_queries * width;
-    gather_queries(shape_, tile, q_, padded, queries);
-    gather_queries(shape_, tile, grad_y_, padded, grad_out);
-    multiply_panels(ranges, key_panels_, queries, padded, num_queries, scores, width);
-    multiply_panels(ranges, value_panels_, grad_out, padded, num_queries, grad_scores, width);
-
-    const float scale = score_scale(shape_);
-    for (int64_t i = 0; i < num_queries; ++i) {
-      float* p = scores + i * width;
-      float* ds = grad_scores + i * width;
-      if (ranges.size() > 1) std::fill(p + ranges[0].count, p + own_column, -std::numeric_limits<float>::infinity());
-      const int64_t size = own_column + tile.first + i / shape_.group() + 1;
-      const float inverse = 1.0f / inner().softmax(p, size, width, scale);
-      for (int64_t j = 0; j < width; ++j) p[j] *= inverse;
-      const float mean = inner().dot(p, ds, size);
-      for (int64_t j = 0; j < width; ++j) ds[j] = p[j] * (ds[j] - mean) * scale;
-    }
-    for (const Range& range : ranges) {
-      add_outer(range, scores, width, grad_out, num_queries, grad_values_);
-      add_outer(range, grad_scores, width, queries, num_queries, grad_keys_);
-      set_panels(&keys_[range.member->row * padded]);
-      inner().multiply_f32({.a = grad_scores + range.column,
-                            .a_row = width,
-                            .a_k = 1,
-                            .b = panels_.data(),
-                            .b_k = padded,
-                            .c = grad_queries,
-                            .c_row = padded,
-                            .num_rows = num_queries,
-                            .num_panels = padded / 16,
-                            .k = range.count,
-                            .adds = &range != &ranges[0]});
-    }
-    scatter_queries(shape_, tile, grad_queries, padded, grad_q_);
-  }
-
-  const KvShape& shape_;
-  const int64_t kv_head_;
-  const float* q_;
-  const float* grad_y_;
-  float* grad_q_;
-  std::vector<Member> members_;
-  int64_t num_rows_ = 0;
-  int64_t num_panels_ = 0;
-  std::vector<float> keys_, grad_keys_, grad_values_;  // [rows, padded_dim]
-  std::vector<float> key_panels_, value_panels_;       // [panels][dim][16]
-  std::vector<float> memory_;
-  std::vector<const void*> panels_;
-};
-
-}  // namespace
-
-void attention_backward(ThreadPool& pool, const KvShape& shape, std::span<const QuerySegment> segments,
-                        std::span<const SegmentFamily> families, const float* q, const float* k, const float* v,
-                        const float* grad_y, float* grad_q, float* grad_k, float* grad_v) {
-  const auto num_families = static_cast<int64_t>(families.size());
-  pool.run(num_families * shape.num_kv_heads, [&](int64_t task) {
-    FamilyBackward backward(shape, segments, families[task / shape.num_kv_heads], task % shape.num_kv_heads, q, grad_y,
-                            grad_q);
-    backward.run(k, v, grad_k, grad_v);
-  });
+  thread_local AttentionTiles tiles;
+  tiles.build(shape, segments, pool.num_threads());
+  const AttentionTiles& all = tiles;
+  pool.run(all.num_groups(), [&](int64_t i) { GroupAttention(shape, all.group(i), pages).run(q, y); });
 }
 
 }  // namespace noregret::kernels

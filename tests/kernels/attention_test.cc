@@ -132,6 +132,52 @@ TEST(Attention, GoesOnFromSharedPages) {
   }
 }
 
+// One new row each of many sequences, as in decoding: some share two pages, some one, some none, and they come mixed.
+TEST(Attention, ReadsPagesOfSiblingsOnceWithTheBitsOfEachAlone) {
+  constexpr int64_t kNumSequences = 24, kPagesOfEach = 3;
+  for (const KvShape& shape : kShapes) {
+    const int64_t q_row = shape.num_heads * shape.head_dim, k_row = shape.num_kv_heads * shape.head_dim;
+    std::vector<Rows> sequences;
+    std::vector<int64_t> lengths;
+    std::vector<std::vector<int32_t>> tables;
+    for (int64_t i = 0; i < kNumSequences; ++i) {
+      Rows rows(shape, kPagesOfEach * kPageSize, 900 + static_cast<unsigned>(i));
+      const int64_t num_shared = i % 3;  // pages that are those of sequence 0
+      if (i > 0) {
+        std::copy_n(sequences[0].k.begin(), num_shared * kPageSize * k_row, rows.k.begin());
+        std::copy_n(sequences[0].v.begin(), num_shared * kPageSize * k_row, rows.v.begin());
+      }
+      sequences.push_back(std::move(rows));
+      lengths.push_back(num_shared * kPageSize + 1 + (i * 5) % 13);
+      std::vector<int32_t>& table = tables.emplace_back();
+      for (int64_t page = 0; page < kPagesOfEach; ++page)
+        table.push_back(static_cast<int32_t>(page < num_shared ? page : (i + 1) * kPagesOfEach + page));
+    }
+    for_each_setting([&](ThreadPool& pool) {
+      PageMemory memory(shape, (kNumSequences + 1) * kPagesOfEach);
+      const QuerySegment prefix{0, 2 * kPageSize, 0, tables[2].data()};
+      append_to_pages(pool, shape, {&prefix, 1}, sequences[0].k.data(), sequences[0].v.data(), memory.pages());
+      std::vector<QuerySegment> last_rows;
+      std::vector<float> q;
+      for (int64_t i = 0; i < kNumSequences; ++i) {
+        const int64_t first = i % 3 * kPageSize;
+        const QuerySegment own{0, lengths[i] - first, first, tables[i].data()};
+        append_to_pages(pool, shape, {&own, 1}, &sequences[i].k[first * k_row], &sequences[i].v[first * k_row],
+                        memory.pages());
+        last_rows.push_back({i, 1, lengths[i] - 1, tables[i].data()});
+        q.insert(q.end(), &sequences[i].q[(lengths[i] - 1) * q_row], &sequences[i].q[lengths[i] * q_row]);
+      }
+      std::vector<float> y(q.size());
+      attention(pool, shape, last_rows, q.data(), memory.pages(), y.data());
+      for (int64_t i = 0; i < kNumSequences; ++i) {
+        const std::vector<float> alone = prefill(pool, shape, sequences[i], lengths[i]);
+        expect_same_bits(std::span(y).subspan(i * q_row, q_row),
+                         std::span(alone).subspan((lengths[i] - 1) * q_row, q_row), cat("sequence ", i));
+      }
+    });
+  }
+}
+
 TEST(Attention, CopiesTheFirstPositionsOfAPage) {
   const KvShape shape{2, 2, 5};
   for (const int64_t count : {0, 1, 7, 16}) {
