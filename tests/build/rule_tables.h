@@ -31,6 +31,7 @@ inline const std::map<std::string, Names>& allowed_modules() {
        {"base", "kernels", "format", "http", "tensor", "text", "grade", "reward", "nn", "objective", "rollout", "train",
         "dist", "config"}},
       {"main", {"base", "run"}},
+      {"worker", {"base", "reward"}},
       {"envs", {"base", "text", "grade"}},
       {"rewards", {"grade"}},
   };
@@ -86,6 +87,7 @@ inline const std::vector<ThirdParty>& third_party() {
       {"fcntl.h", {"base", "http", "reward", "run"}},
       {"poll.h", {"base", "http", "reward"}},
       {"spawn.h", {"base"}},
+      {"sched.h", {"base"}},
       {"signal.h", {"base", "reward", "run"}},
       {"pthread.h", {"base"}},
       {"stdint.h", {"rewards", "reward"}, "use <cstdint>; the C header is for the C border of plugins"},
