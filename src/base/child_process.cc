@@ -135,7 +135,17 @@ ChildProcess::~ChildProcess() {
   if (end_fd_ >= 0) close(end_fd_);
 }
 
+bool ChildProcess::has_ended(bool waits) const {
+  siginfo_t info{};
+  const int options = WEXITED | WNOWAIT | (waits ? 0 : WNOHANG);
+  while (waitid(P_PID, static_cast<id_t>(pid_), &info, options) != 0 && errno == EINTR) {
+  }
+  return info.si_pid == pid_;
+}
+
+// Until it is reaped nobody else can have its number, which its group bears.
 void ChildProcess::reap() {
+  ::kill(-pid_, SIGKILL);
   int status = 0;
   while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
@@ -145,9 +155,8 @@ void ChildProcess::reap() {
 std::optional<ChildEnd> ChildProcess::wait_for(double seconds) {
   const Stopwatch waiting;
   while (!end_) {
-    int status = 0;
-    if (waitpid(pid_, &status, WNOHANG) == pid_) {
-      end_ = end_of(status);
+    if (has_ended(false)) {
+      reap();
       break;
     }
     const double left = seconds - waiting.seconds();
@@ -164,8 +173,8 @@ ChildEnd ChildProcess::kill() {
     wait_for(0.2);
   }
   if (!end_) {
-    ::kill(-pid_, SIGKILL);
-    ::kill(pid_, SIGKILL);  // before its setpgid there is no such group
+    ::kill(pid_, SIGKILL);
+    has_ended(true);
     reap();
   }
   return *end_;

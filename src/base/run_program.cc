@@ -2,31 +2,19 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 
-#include "base/posix_file.h"
 #include "noregret/base/child_process.h"
 #include "noregret/base/clock.h"
-#include "noregret/base/error.h"
-#include "noregret/base/text.h"
+#include "noregret/base/descriptor.h"
 
 namespace noregret {
 namespace {
 
-struct Pipe {
-  Descriptor read_end;
-  Descriptor write_end;
-};
-
-Pipe make_pipe() {
-  std::array<int, 2> ends{};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) throw IoError(cat("cannot make a pipe: ", errno_text(errno)));
-  return Pipe{Descriptor(ends[0]), Descriptor(ends[1])};
-}
-
-void close_now(Descriptor& descriptor) { const Descriptor closed(descriptor.release()); }
+constexpr double kTickSeconds = 0.02;  // between looks at a process where the kernel has no pidfd
 
 // Moves what is there into `text`; false at the end of the stream.
 bool drain(const Descriptor& from, std::string& text, size_t max_bytes) {
@@ -66,46 +54,54 @@ class Streams {
  public:
   Streams(const ProgramOptions& options, ProgramResult& result) : options_(options), result_(result) {}
 
-  std::vector<int> child_ends() const { return {in_.read_end.get(), out_.write_end.get(), err_.write_end.get()}; }
+  std::vector<int> child_ends() const { return {in_.first.get(), out_.second.get(), err_.second.get()}; }
 
   void begin() {
-    close_now(in_.read_end);
-    close_now(out_.write_end);
-    close_now(err_.write_end);
-    for (const int fd : {in_.write_end.get(), out_.read_end.get(), err_.read_end.get()}) fcntl(fd, F_SETFL, O_NONBLOCK);
+    in_.first.reset();
+    out_.second.reset();
+    err_.second.reset();
+    for (const int fd : {in_.second.get(), out_.first.get(), err_.first.get()}) fcntl(fd, F_SETFL, O_NONBLOCK);
     feed();
   }
 
-  // Until both outputs are at their end, or the time or the room is.
-  void run(const Stopwatch& running) {
-    while (out_.read_end.get() >= 0 || err_.read_end.get() >= 0) {
+  // Until both outputs are at their end, or the program, the time or the room is.
+  void run(ChildProcess& process, const Stopwatch& running) {
+    while (out_.first.get() >= 0 || err_.first.get() >= 0) {
+      const bool has_ended = process.wait_for(0.0).has_value();
       const double left = options_.timeout_s - running.seconds();
       if (left <= 0) {
         result_.is_timed_out = true;
         return;
       }
-      std::array<pollfd, 3> waits{
-          {{in_.write_end.get(), POLLOUT, 0}, {out_.read_end.get(), POLLIN, 0}, {err_.read_end.get(), POLLIN, 0}}};
-      poll(waits.data(), waits.size(), static_cast<int>(left * 1000) + 1);
-      if (waits[0].revents != 0) feed();
-      take(out_.read_end, result_.out);
-      take(err_.read_end, result_.err);
-      if (result_.is_output_too_long) return;
+      if (!has_ended) wait_for_news(process.end_fd(), left);
+      take(out_.first, result_.out);
+      take(err_.first, result_.err);
+      if (has_ended || result_.is_output_too_long) return;  // what is still in the pipes has been taken
     }
   }
 
  private:
+  void wait_for_news(int end_fd, double seconds) {
+    std::array<pollfd, 4> waits{{{in_.second.get(), POLLOUT, 0},
+                                 {out_.first.get(), POLLIN, 0},
+                                 {err_.first.get(), POLLIN, 0},
+                                 {end_fd, POLLIN, 0}}};
+    const double most = end_fd < 0 ? kTickSeconds : seconds;
+    poll(waits.data(), waits.size(), static_cast<int>(std::min(seconds, most) * 1000) + 1);
+    if (waits[0].revents != 0) feed();
+  }
+
   void feed() {
     const size_t left = options_.input.size() - num_fed_;
-    const ssize_t count = left == 0 ? 0 : write(in_.write_end.get(), options_.input.data() + num_fed_, left);
+    const ssize_t count = left == 0 ? 0 : write(in_.second.get(), options_.input.data() + num_fed_, left);
     if (count > 0) num_fed_ += static_cast<size_t>(count);
     const bool is_broken = count < 0 && errno != EAGAIN && errno != EINTR;
-    if (is_broken || num_fed_ == options_.input.size()) close_now(in_.write_end);
+    if (is_broken || num_fed_ == options_.input.size()) in_.second.reset();
   }
 
   void take(Descriptor& from, std::string& text) {
     if (from.get() < 0) return;
-    if (!drain(from, text, options_.max_output_bytes)) close_now(from);
+    if (!drain(from, text, options_.max_output_bytes)) from.reset();
     if (text.size() <= options_.max_output_bytes) return;
     text.resize(options_.max_output_bytes);
     result_.is_output_too_long = true;
@@ -113,9 +109,9 @@ class Streams {
 
   const ProgramOptions& options_;
   ProgramResult& result_;
-  Pipe in_ = make_pipe();
-  Pipe out_ = make_pipe();
-  Pipe err_ = make_pipe();
+  DescriptorPair in_ = make_pipe();
+  DescriptorPair out_ = make_pipe();
+  DescriptorPair err_ = make_pipe();
   size_t num_fed_ = 0;
 };
 
@@ -134,7 +130,7 @@ ProgramResult run_program(const ProgramOptions& options) {
   const Stopwatch running;
   ChildProcess process(child);
   streams.begin();
-  streams.run(running);
+  streams.run(process, running);
   const bool is_cut = result.is_timed_out || result.is_output_too_long;
   const std::optional<ChildEnd> end = is_cut ? std::nullopt : process.wait_for(options.timeout_s - running.seconds());
   if (!end && !is_cut) result.is_timed_out = true;

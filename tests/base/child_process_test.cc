@@ -58,6 +58,13 @@ TEST(RunProgram, TimeOutEndsIt) {
   EXPECT_LT(watch.seconds(), 20.0);
 }
 
+TEST(RunProgram, WhatItStartedEndsWithIt) {
+  ProgramOptions options = shell("sleep 1000 & echo $!");
+  const std::string pid = run_program(options).out;  // and does not wait for the one that holds its output
+  for (int i = 0; i < 1000 && kill(std::stoi(pid), 0) == 0; ++i) usleep(10000);
+  EXPECT_NE(kill(std::stoi(pid), 0), 0);
+}
+
 TEST(RunProgram, ProgramThatClosesItsOutputsStillTimesOut) {
   ProgramOptions options = shell("exec >/dev/null 2>&1; sleep 1000");
   options.timeout_s = 0.2;

@@ -33,7 +33,7 @@ inline const std::map<std::string, Names>& allowed_modules() {
       {"main", {"base", "run"}},
       {"worker", {"base", "reward"}},
       {"envs", {"base", "text", "grade"}},
-      {"rewards", {"grade"}},
+      {"rewards", {"base", "grade"}},
   };
   return table;
 }
@@ -68,6 +68,7 @@ inline const std::vector<ThirdParty>& third_party() {
       {"CLI/", {"run"}},
       {"Eigen/", {"objective"}},
       {"dlfcn.h", {"reward"}},
+      {"re2/", {"rewards"}, "patterns of users are matched by the plugin `regex`"},
       {"immintrin.h", {"kernels"}},
       {"ATen/", kTensorModules},
       {"c10/", kTensorModules},
@@ -82,8 +83,9 @@ inline const std::vector<ThirdParty>& third_party() {
       {"torch/csrc/distributed/c10d/", {"dist"}},
       {"gtest/", {}, "only tests use it"},
       {"gmock/", {}, "only tests use it"},
-      {"sys/", {"base", "http", "reward", "run", "tensor/device"}},
-      {"unistd.h", {"base", "http", "reward", "run"}},
+      {"sys/", {"base", "http", "reward", "rewards", "run", "tensor/device"}},
+      {"linux/", {"rewards"}},
+      {"unistd.h", {"base", "http", "reward", "rewards", "run"}},
       {"fcntl.h", {"base", "http", "reward", "run"}},
       {"poll.h", {"base", "http", "reward"}},
       {"spawn.h", {"base"}},

@@ -23,8 +23,8 @@ struct ChildOptions {
   bool wants_namespace = false;          // PID namespace of its own, where the system lets us
 };
 
-// A program in a process group of its own. The kill in the destructor ends and reaps it, with all of its descendants
-// where it has a PID namespace.
+// A program in a process group of its own. The kill in the destructor ends and reaps it. Whichever way it ends, its
+// group ends with it, and all of its descendants where it has a PID namespace.
 //
 // A child that asks for PR_SET_PDEATHSIG is killed when the *thread* that started it ends.
 class ChildProcess {
@@ -45,7 +45,8 @@ class ChildProcess {
   ChildEnd kill();
 
  private:
-  void reap();  // waits
+  bool has_ended(bool waits) const;  // and is not reaped
+  void reap();
 
   pid_t pid_ = -1;
   int end_fd_ = -1;
