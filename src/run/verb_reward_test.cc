@@ -97,7 +97,8 @@ void print_output(const Rubric& rubric) {
 ExitCode run_reward_test(const RewardTestArgs& args, const RewardHost& host) {
   RewardOptions options;
   options.plugin = args.plugin;
-  options.options = checked_options(args.options);
+  const Node written = checked_options(args.options);
+  if (!written.map.empty()) options.options = written;  // none has no place that a message could name
   options.isolation = args.isolation;
   options.timeout_s = args.timeout_s;
   options.workers = args.workers;

@@ -1,4 +1,7 @@
 // Rewards that fail in a real run: the run lives, the sample is masked, and too many of them stop it.
+#include <csignal>
+#include <thread>
+
 #include "tests/e2e/bad_input.h"
 
 namespace noregret::e2e {
@@ -79,6 +82,63 @@ TEST(Rewards, MissingServiceStopsTheRunWithCode77) {
   const ProcessResult result = run(folder.path(), {"train", "mine.yaml", "--run-dir", "runs/it"});
   EXPECT_EQ(result.exit_code, 77) << result.err;
   EXPECT_THAT(result.err, testing::HasSubstr("cannot connect"));
+}
+
+// Processes whose command line holds the text.
+size_t num_processes_of(const std::string& text) {
+  size_t count = 0;
+  for (const auto& entry : fs::directory_iterator("/proc")) {
+    std::ifstream file(entry.path() / "cmdline");
+    const std::string line((std::istreambuf_iterator<char>(file)), {});
+    count += line.find(text) != std::string::npos ? 1 : 0;
+  }
+  return count;
+}
+
+// A run whose reward never ends, in the middle of that.
+class HangingReward : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!fs::exists("/usr/bin/python3")) GTEST_SKIP() << "no python3";
+    script_ = folder_.write("mine.py",
+                            "from noregret_reward import serve\n"
+                            "def score(item):\n"
+                            "    open('started', 'w').close()\n"
+                            "    while True: pass\n"
+                            "serve(score, name='mine')\n");
+    with_rewards(folder_, "rewards: [{plugin: mine.py, timeout_s: 1000}]\n");
+    process_ = std::make_unique<Process>(noregret(folder_.path(), {"train", "mine.yaml", "--run-dir", "runs/it"}));
+    for (int i = 0; i < 6000 && !fs::exists(folder_.path() / "started"); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    ASSERT_TRUE(fs::exists(folder_.path() / "started"));
+  }
+
+  void expect_no_worker() const {
+    for (int i = 0; i < 1000 && num_processes_of(script_.string()) > 0; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    EXPECT_EQ(num_processes_of(script_.string()), 0U);
+  }
+
+  WorkDir folder_;
+  fs::path script_;
+  std::unique_ptr<Process> process_;
+};
+
+TEST_F(HangingReward, IsLeftByASignalWithACheckpoint) {
+  process_->send(SIGTERM);
+  const ProcessResult result = process_->wait();
+  EXPECT_EQ(result.exit_code, 75) << result.err;
+  EXPECT_TRUE(fs::exists(folder_.path() / "runs/it/LATEST"));
+  expect_no_worker();
+}
+
+TEST_F(HangingReward, DiesWithARunThatIsKilled) {
+  EXPECT_GT(num_processes_of(script_.string()), 0U);
+  process_->send(SIGKILL);
+  EXPECT_EQ(process_->wait().signal, SIGKILL);
+  expect_no_worker();
 }
 
 }  // namespace
