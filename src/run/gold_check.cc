@@ -94,9 +94,9 @@ GoldCheck check_gold(const Rubric& rubric, const std::vector<TestItem>& items) {
   const double max_reward = rubric.scorers().front()->max_reward();
   const std::vector<RubricResult> right = score(rubric, items, twins, true);
   const std::vector<RubricResult> wrong = score(rubric, items, twins, false);
-  check.ignores_reference =
-      std::equal(right.begin(), right.end(), wrong.begin(), is_equal) &&
-      std::any_of(right.begin(), right.end(), [](const RubricResult& one) { return one.status == ScoreStatus::kOk; });
+  const auto has_full_marks = [&](const RubricResult& result) { return is_full(result, max_reward); };
+  check.ignores_reference = std::equal(right.begin(), right.end(), wrong.begin(), is_equal) &&
+                            std::any_of(right.begin(), right.end(), has_full_marks);
   for (size_t begin = 0, end = 0; begin < twins.size(); begin = end) {
     const TestItem& item = items[twins[begin].item_idx];
     size_t full = twins.size();
@@ -124,8 +124,7 @@ GoldCheck check_gold(const Rubric& rubric, const std::vector<TestItem>& items) {
 
 std::string gold_text(const GoldCheck& check) {
   if (check.num_gold == 0) return "no line has a reference or a gold completion: whether right gets more is not known";
-  if (check.ignores_reference)
-    return "right and wrong answers get the same: this reward does not tell them apart";
+  if (check.ignores_reference) return "right and wrong answers get the same: this reward does not tell them apart";
   std::string text = cat("right answers: ", check.num_full, " of ", check.num_gold,
                          " get full marks\nwrong answers: ", check.num_fooled, " of ", check.num_checked, " do");
   for (const std::string& problem : check.problems) text += "\n" + problem;
