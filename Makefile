@@ -5,7 +5,7 @@ PYTHON ?= python3
 CMAKE_FLAGS ?=
 NOREGRET = $(BUILD)/noregret
 
-.PHONY: help setup build models quickstart test parity base bench cuda-compile format clean
+.PHONY: help setup build models quickstart test parity soak base bench cuda-compile format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -42,6 +42,10 @@ parity: build models .venv-oracle/done  ## compare live with transformers, PEFT 
 	$(PYTHON) -m venv .venv-oracle
 	.venv-oracle/bin/pip install -q -r scripts/oracle.txt
 	touch $@
+
+soak: build  ## the long counts: 10,000 time-outs of a reward leave nothing behind
+	cmake --build $(BUILD) -j $(JOBS) --target reward_test
+	NOREGRET_SOAK=1 $(BUILD)/reward_test --gtest_filter='WorkerSoak.*'
 
 base: build  ## train the quickstart's base model anew into configs/quickstart/base (10 minutes)
 	rm -rf runs/pretrain runs/base

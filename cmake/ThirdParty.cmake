@@ -22,3 +22,8 @@ function(noregret_plain_library name header)   # for libraries without a CMake p
 endfunction()
 noregret_plain_library(onig oniguruma.h)
 noregret_plain_library(utf8proc utf8proc.h)
+noregret_plain_library(re2 re2/re2.h)
+
+find_path(NOREGRET_beast_INCLUDE boost/beast.hpp REQUIRED)   # headers alone
+add_library(nr::beast INTERFACE IMPORTED)
+set_target_properties(nr::beast PROPERTIES INTERFACE_INCLUDE_DIRECTORIES ${NOREGRET_beast_INCLUDE})

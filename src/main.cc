@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <filesystem>
 
 #include "noregret/run/cli.h"
@@ -5,5 +6,8 @@
 int main(int argc, char** argv) {
   std::error_code error;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
-  return noregret::run_cli(argc, argv, error ? std::filesystem::current_path() : program.parent_path());
+  const std::filesystem::path program_dir = error ? std::filesystem::current_path() : program.parent_path();
+  const char* search_path = std::getenv("PATH");
+  if (search_path == nullptr) return noregret::run_cli(argc, argv, program_dir);
+  return noregret::run_cli(argc, argv, program_dir, search_path);
 }

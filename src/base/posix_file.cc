@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <system_error>
 
 #include "noregret/base/error.h"
 #include "noregret/base/text.h"
@@ -17,12 +16,6 @@ namespace {
 constexpr size_t kMaxCall = size_t{1} << 30;  // read(2) and write(2) move at most 2 GiB at a time
 
 }  // namespace
-
-Descriptor::~Descriptor() {
-  if (fd_ >= 0) close(fd_);
-}
-
-std::string errno_text(int error) { return std::generic_category().message(error); }
 
 void throw_io_error(const fs::path& path, std::string_view what, int error) {
   throw IoError(cat(path.string(), ": ", what, ": ", errno_text(error)));

@@ -2,29 +2,11 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 
+#include "noregret/base/descriptor.h"
 #include "noregret/base/file.h"
 
 namespace noregret {
-
-// An open file; closes it. -1 = none.
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor();
-  Descriptor(Descriptor&& other) noexcept : fd_(other.release()) {}
-  Descriptor& operator=(Descriptor&&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_ = -1;
-};
-
-// "No space left on device": the text of an errno value.
-std::string errno_text(int error);
 
 // A regular file, opened for reading, and its size. Throws DataError; never waits (a FIFO is refused).
 struct OpenInput {

@@ -12,6 +12,13 @@ bool is_path_key(const std::string& key) {
   return key == "path" || key == "init_from" || (key.size() > 5 && key.compare(key.size() - 5, 5, "_path") == 0);
 }
 
+// A plugin's bare name is no path, nor is an address; of a command's words those are that say so.
+bool is_reward_path(const std::string& key, const std::string& text) {
+  if (key == "command") return text.starts_with("./") || text.starts_with("../");
+  if (key != "plugin" || text.find("://") != std::string::npos) return false;
+  return text.find('/') != std::string::npos || text.ends_with(".py");
+}
+
 fs::path base_of(const Location& location) {
   const bool is_command_line = location.line == 0;
   return is_command_line ? fs::current_path() : fs::absolute(location.file).parent_path();
@@ -19,8 +26,7 @@ fs::path base_of(const Location& location) {
 
 void make_paths_absolute(Node& node, const std::string& key) {
   if (node.kind == Node::Kind::kScalar && !node.scalar.empty()) {
-    const bool is_plugin_path = key == "plugin" && node.scalar.find('/') != std::string::npos;
-    if (is_path_key(key) || is_plugin_path) {
+    if (is_path_key(key) || is_reward_path(key, node.scalar)) {
       node.scalar = (base_of(node.location) / node.scalar).lexically_normal().string();
       node.is_quoted = true;  // a path is text, whatever it looks like
     }
@@ -38,6 +44,17 @@ std::string place(const Node& root, const std::vector<std::string>& keys) {
     node = child;
   }
   return cat(node->location.str(), ": ");
+}
+
+void check_rewards(const RunConfig& config, const Node& root) {
+  const Node* list = root.find("rewards");
+  for (size_t i = 0; i < config.rewards.size(); ++i) {
+    const std::string wrong = config.rewards[i].why_invalid();
+    if (wrong.empty()) continue;
+    const bool has_place = list != nullptr && i < list->list.size() && !list->list[i].location.file.empty();
+    throw ConfigError(
+        cat(has_place ? list->list[i].location.str() + ": " : place(root, {"rewards"}), "rewards[", i, "]: ", wrong));
+  }
 }
 
 void check_rl(const RunConfig& config, const Node& root) {
@@ -86,6 +103,7 @@ RunConfig read_run_config(const Node& root) {
   if (config.model.path.empty())
     throw ConfigError(place(root, {"model"}) + "model.path is missing; name a Hugging Face model folder");
   check_lr(config, root);
+  check_rewards(config, root);
   if (config.optimizer.betas.size() != 2) {
     throw ConfigError(place(root, {"optimizer", "betas"}) +
                       cat("optimizer.betas has ", config.optimizer.betas.size(), " values, want 2"));

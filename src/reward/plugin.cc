@@ -1,14 +1,16 @@
+#include "noregret/reward/plugin.h"
+
 #include <dlfcn.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <mutex>
+#include <utility>
 
 #include "noregret/base/error.h"
 #include "noregret/base/file.h"
 #include "noregret/base/text.h"
-#include "noregret/reward/rubric.h"
 #include "reward/plugin_file.h"
 #include "reward/raw_batch.h"
 
@@ -124,6 +126,11 @@ const std::string& Plugin::name() const { return impl_->name; }
 double Plugin::min_reward() const { return impl_->descriptor.min_reward; }
 double Plugin::max_reward() const { return impl_->descriptor.max_reward; }
 const std::string& Plugin::digest() const { return impl_->digest; }
+bool Plugin::is_deterministic() const { return (impl_->descriptor.flags & NOREGRET_DETERMINISTIC) != 0; }
+
+std::vector<ComponentScore> Plugin::score(std::span<const ScoreItem> items, const CancelFlag* /*cancel*/) {
+  return std::as_const(*this).score(items);  // a call into the library cannot be taken back
+}
 
 std::vector<ComponentScore> Plugin::score(std::span<const ScoreItem> items) const {
   if (items.empty()) return {};
@@ -137,7 +144,7 @@ std::vector<ComponentScore> Plugin::score(std::span<const ScoreItem> items) cons
     if (thrown.empty()) {
       scores.push_back(batch.verdict(i, min_reward(), max_reward()));
     } else {
-      scores.emplace_back().error = thrown;  // whatever the call wrote before, it did not end as agreed
+      scores.push_back(failed_score(FailureKind::kThrew, thrown));  // it may have written much before: of no use
     }
   }
   return scores;

@@ -26,11 +26,7 @@ noregret_item raw_item(const ScoreItem& item) {
   return raw;
 }
 
-ComponentScore failed(const std::string& why) {
-  ComponentScore score;
-  score.error = why;
-  return score;
-}
+ComponentScore no_flaw() { return failed_score(FailureKind::kNone, ""); }
 
 // Bytes of a multi-byte character at the end; all of it may be there, or its beginning.
 size_t cut_character_size(std::string_view text) {
@@ -80,51 +76,71 @@ RawBatch::RawBatch(std::span<const ScoreItem> items)
   }
 }
 
+ComponentScore score_flaw(double score, double min_reward, double max_reward) {
+  if (!std::isfinite(score)) {
+    return failed_score(FailureKind::kNotFinite, cat("reward is ", score, ", want a finite number"));
+  }
+  if (score >= min_reward && score <= max_reward) return no_flaw();
+  return failed_score(FailureKind::kOutOfRange,
+                      cat("reward is ", score, ", the plugin declares ", min_reward, " to ", max_reward));
+}
+
+ComponentScore part_flaw(const std::vector<PartScore>& before, size_t index, std::string_view name, double value) {
+  if (!is_component_name(name)) {
+    return failed_score(FailureKind::kProtocol, cat("part ", index, " is called ", quoted(name), ", want 1 to ",
+                                                    NOREGRET_NAME_CAPACITY, " of A-Z a-z 0-9 _ . -"));
+  }
+  if (!std::isfinite(value)) {
+    return failed_score(FailureKind::kNotFinite, cat("part ", quoted(name), " is ", value, ", want a finite number"));
+  }
+  for (const PartScore& part : before) {
+    if (part.name == name) return failed_score(FailureKind::kProtocol, cat("two parts are called ", quoted(name)));
+  }
+  return no_flaw();
+}
+
 ComponentScore RawBatch::verdict(size_t i, double min_reward, double max_reward) const {
   const noregret_result& result = results_[i];
-  const std::string why = why_invalid(result, min_reward, max_reward);
-  if (!why.empty()) return failed(why);
+  const ComponentScore wrong = flaw(result, min_reward, max_reward);
+  if (wrong.kind != FailureKind::kNone) return wrong;
   if (result.status == NOREGRET_FAILED) {
     const std::string text = plugin_text({errors_.data() + i * kErrorCapacity, result.error_size});
-    return failed(text.empty() ? "failed without saying why" : text);
+    return failed_score(FailureKind::kFailed, text.empty() ? "failed without saying why" : text);
   }
-  ComponentScore score;
-  const std::string wrong_part = read_parts(i, score.parts);
-  if (!wrong_part.empty()) return failed(wrong_part);
+  ComponentScore score = read_parts(i);
+  if (score.kind != FailureKind::kNone) return score;
   score.status = ScoreStatus::kOk;
   score.score = result.reward;
   return score;
 }
 
-std::string RawBatch::why_invalid(const noregret_result& result, double min_reward, double max_reward) const {
-  if (result.status == NOREGRET_UNSET) return "left without a verdict";
+ComponentScore RawBatch::flaw(const noregret_result& result, double min_reward, double max_reward) const {
+  if (result.status == NOREGRET_UNSET) return failed_score(FailureKind::kWrongCount, "left without a verdict");
   if (result.status == NOREGRET_FAILED) {
-    if (result.error_size <= kErrorCapacity) return "";
-    return cat("error_size is ", result.error_size, ", the buffer has ", kErrorCapacity);
+    if (result.error_size <= kErrorCapacity) return no_flaw();
+    return failed_score(FailureKind::kProtocol,
+                        cat("error_size is ", result.error_size, ", the buffer has ", kErrorCapacity));
   }
-  if (result.status != NOREGRET_OK) return cat("unknown status ", result.status, ", want ok (1) or failed (2)");
-  if (!std::isfinite(result.reward)) return cat("reward is ", result.reward, ", want a finite number");
-  if (result.reward < min_reward || result.reward > max_reward) {
-    return cat("reward is ", result.reward, ", the plugin declares ", min_reward, " to ", max_reward);
+  if (result.status != NOREGRET_OK) {
+    return failed_score(FailureKind::kProtocol, cat("unknown status ", result.status, ", want ok (1) or failed (2)"));
   }
-  if (result.num_parts > kNumParts) return cat("num_parts is ", result.num_parts, ", want at most ", kNumParts);
-  return "";
+  if (result.num_parts > kNumParts) {
+    return failed_score(FailureKind::kProtocol, cat("num_parts is ", result.num_parts, ", want at most ", kNumParts));
+  }
+  return score_flaw(result.reward, min_reward, max_reward);
 }
 
-std::string RawBatch::read_parts(size_t i, std::vector<PartScore>& parts) const {
+ComponentScore RawBatch::read_parts(size_t i) const {
+  ComponentScore score = no_flaw();
   for (size_t j = 0; j < results_[i].num_parts; ++j) {
     const noregret_part& raw = parts_[i * kNumParts + j];
-    const std::string_view name(raw.name, std::min<size_t>(raw.name_size, sizeof raw.name));
-    if (raw.name_size > sizeof raw.name || !is_component_name(name)) {
-      return cat("part ", j, " is called ", quoted(name), ", want 1 to ", sizeof raw.name, " of A-Z a-z 0-9 _ . -");
-    }
-    if (!std::isfinite(raw.value)) return cat("part ", quoted(name), " is ", raw.value, ", want a finite number");
-    for (const PartScore& part : parts) {
-      if (part.name == name) return cat("two parts are called ", quoted(name));
-    }
-    parts.push_back({std::string(name), raw.value});
+    // A size beyond the array is no name: an empty one is refused.
+    const std::string_view name(raw.name, raw.name_size <= sizeof raw.name ? raw.name_size : 0);
+    const ComponentScore wrong = part_flaw(score.parts, j, name, raw.value);
+    if (wrong.kind != FailureKind::kNone) return wrong;
+    score.parts.push_back({std::string(name), raw.value});
   }
-  return "";
+  return score;
 }
 
 }  // namespace noregret

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "noregret/reward/abi.h"
-#include "noregret/reward/rubric.h"
+#include "noregret/reward/scorer.h"
 
 namespace noregret {
 
@@ -16,9 +16,16 @@ bool is_component_name(std::string_view name);  // 1 to NOREGRET_NAME_CAPACITY o
 // What a plugin wrote as a message: one line, valid UTF-8. A character that the end of its buffer cut is dropped.
 std::string plugin_text(std::string_view text);
 
+// What is wrong with a score or a part, kind kNone where nothing is: for whatever a plugin hands over.
+ComponentScore score_flaw(double score, double min_reward, double max_reward);
+ComponentScore part_flaw(const std::vector<PartScore>& before, size_t index, std::string_view name, double value);
+
 // The items and results of one call, as the border to a plugin has them. The items must outlive it.
 class RawBatch {
  public:
+  static constexpr size_t kErrorCapacity = 512;
+  static constexpr size_t kNumParts = 16;
+
   explicit RawBatch(std::span<const ScoreItem> items);
 
   const noregret_item* items() const { return items_.data(); }
@@ -29,11 +36,9 @@ class RawBatch {
   ComponentScore verdict(size_t i, double min_reward, double max_reward) const;
 
  private:
-  static constexpr size_t kErrorCapacity = 512;
-  static constexpr size_t kNumParts = 16;
-
-  std::string why_invalid(const noregret_result& result, double min_reward, double max_reward) const;
-  std::string read_parts(size_t i, std::vector<PartScore>& parts) const;  // returns what is wrong, or ""
+  // What is wrong, kind kNone where nothing is.
+  ComponentScore flaw(const noregret_result& result, double min_reward, double max_reward) const;
+  ComponentScore read_parts(size_t i) const;
 
   std::vector<noregret_item> items_;
   std::vector<noregret_result> results_;

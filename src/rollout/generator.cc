@@ -188,6 +188,7 @@ class Decoder {
     for (int64_t row = num_active() - 1; row >= first;
          --row) {  // from the end, so that a row that moves is one that stays
       if (!is_finished(active_[row])) continue;
+      if (options_.on_completion) options_.on_completion(*active_[row].completion);
       remove(row);
       ++num_finished_;
       if (on_finished) on_finished(num_finished_, num_total_, num_tokens_);

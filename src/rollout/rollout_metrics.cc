@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "noregret/objective/advantage.h"
 #include "noregret/rollout/rollouter.h"
@@ -58,6 +59,7 @@ void set_component(Metrics& metrics, const std::vector<TrajectoryGroup>& groups,
 }
 
 struct GroupCounts {
+  double skipped = 0.0;  // fewer than two valid
   double mixed = 0.0;
   double all_right = 0.0;
   double all_wrong = 0.0;
@@ -71,6 +73,7 @@ GroupCounts count_groups(const std::vector<TrajectoryGroup>& groups) {
     for (const Trajectory& trajectory : group.trajectories) {
       if (trajectory.is_valid) rewards.push_back(trajectory.score.reward);
     }
+    counts.skipped += rewards.size() < 2 ? 1.0 : 0.0;
     if (rewards.empty()) continue;
     const auto [worst, best] = std::minmax_element(rewards.begin(), rewards.end());
     if (*worst != *best) {
@@ -91,11 +94,15 @@ Metrics rollout_metrics(const std::vector<TrajectoryGroup>& groups, const std::v
   Series rewards;
   Series lengths;
   double num_failed = 0.0;
+  std::map<std::string, double> failed_kinds;
   double num_truncated = 0.0;
   for (const TrajectoryGroup& group : groups) {
     for (const Trajectory& trajectory : group.trajectories) {
       if (trajectory.is_valid) rewards.add(trajectory.score.reward);
-      num_failed += trajectory.score.status == ScoreStatus::kFailed;
+      if (trajectory.score.status == ScoreStatus::kFailed) {
+        num_failed += 1.0;
+        failed_kinds[std::string(failure_name(trajectory.score.kind))] += 1.0;
+      }
       num_truncated += trajectory.completion.finish_reason == FinishReason::kLength;
       lengths.add(static_cast<double>(trajectory.completion.ids.size()));
     }
@@ -108,6 +115,8 @@ Metrics rollout_metrics(const std::vector<TrajectoryGroup>& groups, const std::v
   for (size_t i = 0; i < component_names.size(); ++i) set_component(metrics, groups, i, component_names[i]);
   metrics.set("reward/failed", num_failed);
   metrics.set("reward/failed_frac", num_failed / num_completions);
+  for (const auto& [kind, count] : failed_kinds) metrics.set("reward/failed/" + kind, count);
+  metrics.set("group/skipped_frac", counts.skipped / num_groups);
   metrics.set("group/mixed_frac", counts.mixed / num_groups);
   metrics.set("group/all_right_frac", counts.all_right / num_groups);
   metrics.set("group/all_wrong_frac", counts.all_wrong / num_groups);

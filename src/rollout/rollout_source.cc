@@ -27,6 +27,15 @@ RolloutRequest request_for(const RolloutSource::Setup& setup, int64_t step) {
   return request;
 }
 
+// One reward has no baseline: such a group takes no part in any term of the loss.
+void skip_small_groups(std::vector<TrajectoryGroup>& groups) {
+  for (TrajectoryGroup& group : groups) {
+    const auto is_valid = [](const Trajectory& trajectory) { return trajectory.is_valid; };
+    if (std::count_if(group.trajectories.begin(), group.trajectories.end(), is_valid) >= 2) continue;
+    for (Trajectory& trajectory : group.trajectories) trajectory.is_valid = false;
+  }
+}
+
 // The valid completions' rewards in order of groups and samples, in new places when `shuffle` names a stream.
 std::vector<double> rewards_of(const std::vector<TrajectoryGroup>& groups, const std::optional<Rng>& shuffle) {
   std::vector<double> rewards;
@@ -70,6 +79,7 @@ SourceBatch RolloutSource::next(int64_t step) {
   if (setup_.rollout.shuffle_rewards) {
     shuffle = Rng::stream(setup_.context.seed, Purpose::kShuffle, {static_cast<uint64_t>(step), kRewardShuffle});
   }
+  skip_small_groups(batch.groups);
   set_advantages(batch.groups, rewards_of(batch.groups, shuffle), setup_.objective.advantage);
   batch.metrics = rollout_metrics(batch.groups, setup_.context.rubric->component_names());
   batch.timing.set("time/rollout_s", timing.generate_s);

@@ -5,6 +5,7 @@
 #include "noregret/base/check.h"
 #include "noregret/base/clock.h"
 #include "noregret/base/text.h"
+#include "noregret/reward/score_queue.h"
 
 namespace noregret {
 namespace {
@@ -48,27 +49,64 @@ std::string text_of(const Tokenizer& tokenizer, const Completion& completion) {
   return tokenizer.decode(ids, true);
 }
 
-void score(const Rubric& rubric, const std::string& truncated, std::vector<TrajectoryGroup>& groups) {
-  std::vector<ScoreItem> items;
-  std::vector<Trajectory*> trajectories;
-  for (TrajectoryGroup& group : groups) {
-    const std::string metadata = dump_json(group.task.metadata);
-    for (Trajectory& trajectory : group.trajectories) {
-      items.push_back(ScoreItem{cat(group.task.id, "#", trajectory.completion.sample_idx), group.prompt_text,
-                                trajectory.text, group.task.reference, metadata,
-                                std::string(finish_reason_name(trajectory.completion.finish_reason))});
-      trajectories.push_back(&trajectory);
+// What rewards are given of a completion.
+ScoreItem item_of(const TrajectoryGroup& group, const std::string& metadata, const Trajectory& trajectory) {
+  return ScoreItem{cat(group.task.id, "#", trajectory.completion.sample_idx),
+                   group.prompt_text,
+                   trajectory.text,
+                   group.task.reference,
+                   metadata,
+                   std::string(finish_reason_name(trajectory.completion.finish_reason))};
+}
+
+// Scores completions while others are sampled.
+class Scoring {
+ public:
+  Scoring(const RolloutContext& context, const RolloutRequest& request, std::vector<TrajectoryGroup>& groups)
+      : context_(context),
+        request_(request),
+        groups_(groups),
+        queue_(*context.rubric, groups.size() * static_cast<size_t>(request.group_size)) {
+    for (TrajectoryGroup& group : groups) {
+      group.trajectories.resize(static_cast<size_t>(request.group_size));
+      metadata_.push_back(dump_json(group.task.metadata));
     }
   }
-  std::vector<RubricResult> results = rubric.score(items);
-  NOREGRET_CHECK(results.size() == items.size(), results.size(), " results for ", items.size(), " items");
-  for (size_t i = 0; i < results.size(); ++i) {
-    Trajectory& trajectory = *trajectories[i];
-    trajectory.score = std::move(results[i]);
-    const bool is_masked = truncated == "mask" && trajectory.completion.finish_reason == FinishReason::kLength;
-    trajectory.is_valid = trajectory.score.status == ScoreStatus::kOk && !is_masked;
+
+  void add(const Completion& completion) {
+    const auto group_idx = static_cast<size_t>(completion.request_idx);
+    TrajectoryGroup& group = groups_[group_idx];
+    Trajectory& trajectory = group.trajectories[static_cast<size_t>(completion.sample_idx)];
+    trajectory.text = text_of(*context_.tokenizer, completion);
+    trajectory.completion = completion;
+    num_tokens_ += static_cast<int64_t>(completion.ids.size());
+    queue_.add(group_idx * static_cast<size_t>(request_.group_size) + static_cast<size_t>(completion.sample_idx),
+               item_of(group, metadata_[group_idx], trajectory));
   }
-}
+
+  void finish(const ScoreTick& tick) {
+    std::vector<RubricResult> results = queue_.finish(tick);
+    size_t next = 0;
+    for (TrajectoryGroup& group : groups_) {
+      for (Trajectory& trajectory : group.trajectories) {
+        trajectory.score = std::move(results[next++]);
+        const bool is_masked =
+            request_.truncated == "mask" && trajectory.completion.finish_reason == FinishReason::kLength;
+        trajectory.is_valid = trajectory.score.status == ScoreStatus::kOk && !is_masked;
+      }
+    }
+  }
+
+  int64_t num_tokens() const { return num_tokens_; }
+
+ private:
+  const RolloutContext& context_;
+  const RolloutRequest& request_;
+  std::vector<TrajectoryGroup>& groups_;
+  std::vector<std::string> metadata_;  // of each group's task
+  int64_t num_tokens_ = 0;
+  ScoreQueue queue_;
+};
 
 }  // namespace
 
@@ -90,25 +128,18 @@ std::vector<TrajectoryGroup> rollout(const RolloutContext& context, const Adapte
       progress("sampling", finished, total);
     };
   }
-  std::vector<std::vector<Completion>> completions =
-      Generator(*context.model, policy, options).generate(generate, on_finished);
-  int64_t num_tokens = 0;
-  for (size_t i = 0; i < groups.size(); ++i) {
-    for (Completion& completion : completions[i]) {
-      num_tokens += static_cast<int64_t>(completion.ids.size());
-      Trajectory trajectory;
-      trajectory.text = text_of(*context.tokenizer, completion);
-      trajectory.completion = std::move(completion);
-      groups[i].trajectories.push_back(std::move(trajectory));
-    }
-  }
+  Scoring scores(context, request, groups);
+  options.on_completion = [&scores](const Completion& completion) { scores.add(completion); };
+  Generator(*context.model, policy, options).generate(generate, on_finished);
   const double generate_s = generating.seconds();
   const Stopwatch scoring;
   const int64_t num_items = static_cast<int64_t>(groups.size()) * request.group_size;
-  if (progress) progress("scoring", 0, num_items);
-  score(*context.rubric, request.truncated, groups);
+  ScoreTick tick;
+  if (progress) tick = [&] { progress("scoring", 0, num_items); };
+  if (tick) tick();
+  scores.finish(tick);
   if (progress) progress("scoring", num_items, num_items);
-  if (timing != nullptr) *timing = RolloutTiming{generate_s, scoring.seconds(), num_tokens};
+  if (timing != nullptr) *timing = RolloutTiming{generate_s, scoring.seconds(), scores.num_tokens()};
   return groups;
 }
 

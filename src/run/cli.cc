@@ -54,7 +54,7 @@ struct CommandLine {
   std::function<ExitCode()> chosen;
 };
 
-void add_train(CLI::App& app, CommandLine& line, const std::filesystem::path& plugin_dir) {
+void add_train(CLI::App& app, CommandLine& line, const RewardHost& host) {
   CLI::App* verb = app.add_subcommand("train", "Train an adapter, or all weights, as a config says");
   TrainArgs& args = line.train;
   verb->add_option("config", args.config, "experiment, a YAML file")->required();
@@ -72,10 +72,10 @@ void add_train(CLI::App& app, CommandLine& line, const std::filesystem::path& pl
   verb->add_option("--threads", args.threads, "CPU threads")->check(whole_number(1, 1024));
   verb->footer("Example: noregret train configs/quickstart/rl.yaml --set optimizer.lr=1e-3 --run-dir runs/try");
   verb->callback(
-      [&line, plugin_dir] { line.chosen = [&line, plugin_dir] { return run_train(line.train, plugin_dir); }; });
+      [&line, host] { line.chosen = [&line, host] { return run_train(line.train, host); }; });
 }
 
-void add_eval(CLI::App& app, CommandLine& line, const std::filesystem::path& plugin_dir) {
+void add_eval(CLI::App& app, CommandLine& line, const RewardHost& host) {
   CLI::App* verb = app.add_subcommand("eval", "Accuracy on held-out problems, with 95 % intervals");
   EvalArgs& args = line.eval;
   verb->add_option("config", args.config, "experiment whose model, task and rewards are used")->required();
@@ -92,7 +92,7 @@ void add_eval(CLI::App& app, CommandLine& line, const std::filesystem::path& plu
   verb->add_option("--output", args.output, "write every completion as JSON lines");
   verb->add_flag("--json", args.json, "print one JSON object");
   verb->callback(
-      [&line, plugin_dir] { line.chosen = [&line, plugin_dir] { return run_eval(line.eval, plugin_dir); }; });
+      [&line, host] { line.chosen = [&line, host] { return run_eval(line.eval, host); }; });
 }
 
 void add_generate(CLI::App& app, CommandLine& line) {
@@ -163,28 +163,36 @@ export_->add_option("--dtype", line.export_.dtype, "of merged weights: f32, bf16
 export_->callback([&line] { line.chosen = [&line] { return run_export(line.export_); }; });
 }  // namespace noregret
 
-void add_checks(CLI::App& app, CommandLine& line, const std::filesystem::path& plugin_dir) {
+void add_checks(CLI::App& app, CommandLine& line, const RewardHost& host) {
   CLI::App* check = app.add_subcommand("check", "Resolve and validate a config, print it; reads no weights");
   check->add_option("config", line.check_config, "experiment, a YAML file")->required();
   check->add_option("--set", line.check_set, "change a key (may be repeated)")
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false)
       ->take_all();
-  check->callback([&line, plugin_dir] {
-    line.chosen = [&line, plugin_dir] { return run_check(line.check_config, line.check_set, plugin_dir); };
+  check->callback([&line, host] {
+    line.chosen = [&line, host] { return run_check(line.check_config, line.check_set, host); };
   });
 
   CLI::App* reward = app.add_subcommand("reward", "Work with reward plugins");
   reward->require_subcommand(1);
   CLI::App* test = reward->add_subcommand("test", "Run a plugin on items as the trainer would");
-  test->add_option("plugin", line.reward_test.plugin, "bare name, or path of a shared library")->required();
+  test->add_option("plugin", line.reward_test.plugin, "bare name, path of a shared library or a Python file, or http:// address")
+      ->required();
   test->add_option("--input", line.reward_test.input,
-                   "lines {\"prompt\", \"completion\", \"reference\", \"metadata\"}; - is stdin")
+                   "lines {\"prompt\", \"completion\", \"reference\", \"metadata\"} and, if it helps, a right "
+                   "completion, \"gold\"; - is stdin")
       ->required();
   test->add_option("--options", line.reward_test.options, "the plugin's options, a JSON object");
+  test->add_option("--isolation", line.reward_test.isolation, "process, or none: a shared library in this one")
+      ->check(CLI::IsMember({"process", "none"}));
+  test->add_option("--timeout", line.reward_test.timeout_s, "seconds for one completion")
+      ->check(number_above_zero(false));
+  test->add_option("--workers", line.reward_test.workers, "processes, or requests in flight; 0 = one a core")
+      ->check(whole_number(0, 64));
   test->add_flag("--json", line.reward_test.json, "JSON lines instead of a table");
-  test->callback([&line, plugin_dir] {
-    line.chosen = [&line, plugin_dir] { return run_reward_test(line.reward_test, plugin_dir); };
+  test->callback([&line, host] {
+    line.chosen = [&line, host] { return run_reward_test(line.reward_test, host); };
   });
 
   app.add_subcommand("version", "Print the version")->callback([&line] { line.chosen = run_version; });
@@ -274,8 +282,9 @@ std::string usage_text(const CLI::App& app, const CLI::ParseError& error) {
 
 }  // namespace
 
-int run_cli(int argc, const char* const* argv, const std::filesystem::path& program_dir) {
-  const std::filesystem::path plugin_dir = program_dir / "rewards";
+int run_cli(int argc, const char* const* argv, const std::filesystem::path& program_dir,
+            const std::string& search_path) {
+  const RewardHost host(program_dir / "rewards", search_path);
   CommandLine line;
   CLI::App app("noregret: reinforcement learning and fine-tuning of LoRA adapters on one machine", "noregret");
   app.require_subcommand(1);
@@ -283,12 +292,12 @@ int run_cli(int argc, const char* const* argv, const std::filesystem::path& prog
       "`noregret VERB --help` explains a verb. Exit codes: 0 done, 64 usage, 65 bad input, 70 internal, 74 disk, 75 "
       "stopped, 76 diverged,\n"
       "77 rewards failed, 78 config.");
-  add_train(app, line, plugin_dir);
-  add_eval(app, line, plugin_dir);
+  add_train(app, line, host);
+  add_eval(app, line, host);
   add_generate(app, line);
   add_filters(app, line);
   add_files(app, line);
-  add_checks(app, line, plugin_dir);
+  add_checks(app, line, host);
   try {
     app.parse(reversed_args(argc, argv));
   } catch (const CLI::CallForHelp& e) {

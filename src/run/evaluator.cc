@@ -61,7 +61,7 @@ Evaluation Evaluator::evaluate(const AdapterStack& policy, const std::string& na
   result.name = name;
   result.num_samples = num_samples;
   result.groups = rollout(context_, policy, request, progress);
-  const double right_score = context_.rubric->plugins().front().max_reward();
+  const double right_score = context_.rubric->scorers().front()->max_reward();
   for (size_t i = 0; i < result.groups.size(); ++i) {
     double sum = 0.0;
     int64_t num_scored = 0;

@@ -25,7 +25,7 @@ void check_same_shape(const AdapterOptions& options, const PeftConfig& loaded) {
 
 }  // namespace
 
-Inputs load_inputs(const RunConfig& config, const fs::path& plugin_dir) {
+Inputs load_inputs(const RunConfig& config, const RewardHost& host) {
   HfConfig hf = read_hf_config(config.model.path);
   Tokenizer tokenizer = Tokenizer::load(config.model.path);
   if (tokenizer.vocab_size() > hf.vocab_size) {
@@ -35,7 +35,7 @@ Inputs load_inputs(const RunConfig& config, const fs::path& plugin_dir) {
   ChatTemplate chat = ChatTemplate::pick(config.model.chat_template, tokenizer);
   Inputs inputs{std::move(hf), std::move(tokenizer), std::move(chat), nullptr, std::nullopt};
   if (config.task.kind == Node::Kind::kMap) inputs.tasks = make_task(config.task, config.seed);
-  if (!config.rewards.empty()) inputs.rubric.emplace(config.rewards, plugin_dir);
+  if (!config.rewards.empty()) inputs.rubric.emplace(config.rewards, host);
   return inputs;
 }
 

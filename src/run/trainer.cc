@@ -1,5 +1,6 @@
 #include "noregret/run/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <limits>
@@ -12,6 +13,7 @@
 #include "noregret/run/memory_plan.h"
 #include "noregret/tensor/device.h"
 #include "noregret/train/lr_law.h"
+#include "run/failure_watch.h"
 
 namespace noregret {
 namespace {
@@ -111,6 +113,8 @@ Trainer::Trainer(Setup setup) : setup_(setup), config_(*setup.config) {
     source.microbatch_tokens = config_.train.microbatch_tokens;
     source.progress = progress("rollout");
     source_ = std::make_unique<RolloutSource>(source);
+    failures_ = std::make_unique<FailureWatch>(config_.rollout.max_failed,
+                                               std::min(config_.rollout.failed_steps, config_.train.steps));
     if (policy.adapter) check_sampler(policy);
   } else {
     DatasetSource::Setup source;
@@ -142,6 +146,7 @@ RunSummary Trainer::run() {
       setup_.signals->check();
       take_step(summary);
       close_step(summary);
+      watch_failures();
       // While updates are skipped nothing is new, and the weights may be of no use: good checkpoints must not make
       // room.
       if (is_due(config_.train.save_every) && learner_->num_skipped_in_row() == 0) save();
@@ -154,6 +159,9 @@ RunSummary Trainer::run() {
     // Every forward since the last update failed: its checkpoint is one to start from no more.
     setup_.run_dir->forget_from(step_ + 1 - learner_->num_skipped_in_row());
     throw DivergedError(cat(e.what(), going_on_text()));
+  } catch (const RewardFailureError& e) {
+    save();
+    throw RewardFailureError(cat(e.what(), "; checkpoint ", setup_.run_dir->checkpoint()->string()));
   } catch (const InterruptedError& e) {
     save();
     throw InterruptedError(cat(e.what(), " after step ", step_, "; checkpoint ", setup_.run_dir->checkpoint()->string(),
@@ -162,6 +170,14 @@ RunSummary Trainer::run() {
   save();
   summary.steps = step_;
   return summary;
+}
+
+void Trainer::watch_failures() const {
+  if (!failures_ || !failures_->is_passed()) return;
+  throw RewardFailureError(cat("after step ", step_, ": ", failures_->num_failed(), " rewards failed over the last ",
+                               config_.rollout.failed_steps, " steps, more than rollout.max_failed ",
+                               config_.rollout.max_failed, " allows, ", last_failure_,
+                               "; mend the reward (`noregret reward test`), or raise it"));
 }
 
 std::string Trainer::going_on_text() const {
@@ -178,6 +194,7 @@ void Trainer::take_step(RunSummary& summary) {
   batch.timing.set("time/learn_s", learning.seconds());
   ++step_;
   metrics.merge(adapter_metrics());
+  note_failures(batch.groups);
   if (metrics.has("reward/mean")) summary.rewards.push_back(metrics.get("reward/mean"));
   report_step(batch, metrics);
   batch.timing.set("time/step_s", whole_step.seconds());
@@ -187,6 +204,21 @@ void Trainer::take_step(RunSummary& summary) {
   batch.timing.set("mem/heap_bytes", static_cast<double>(memory.heap_bytes));
   open_step_ = std::move(metrics);
   timing_ = std::move(batch.timing);
+}
+
+void Trainer::note_failures(const std::vector<TrajectoryGroup>& groups) {
+  if (!failures_) return;
+  int64_t num_failed = 0;
+  int64_t num_completions = 0;
+  for (const TrajectoryGroup& group : groups) {
+    for (const Trajectory& trajectory : group.trajectories) {
+      ++num_completions;
+      if (trajectory.score.status != ScoreStatus::kFailed) continue;
+      ++num_failed;
+      last_failure_ = cat(failure_name(trajectory.score.kind), ": ", trajectory.score.error);
+    }
+  }
+  failures_->add(num_failed, num_completions);
 }
 
 void Trainer::close_step(RunSummary& summary) {
@@ -214,6 +246,7 @@ void Trainer::save() {
   if (saved_step_ == step_) return;
   Json state = Json::object();
   state["skipped_in_row"] = learner_->num_skipped_in_row();
+  if (failures_) state["reward_failures"] = failures_->state();
   if (open_step_) state["open_step"] = to_json(*open_step_);
   setup_.run_dir->save(step_, checkpoint_files(config_, *setup_.policy, *optimizer_), std::move(state),
                        config_.train.keep_last);
@@ -227,6 +260,7 @@ void Trainer::restore(const fs::path& checkpoint) {
   step_ = json_int(state, "step", file);
   first_step_ = step_;
   learner_->set_num_skipped_in_row(json_int(state, "skipped_in_row", file));
+  if (failures_ && state.contains("reward_failures")) failures_->restore(state["reward_failures"]);
   saved_step_ = step_;
   open_step_.reset();
   if (state.contains("open_step")) {
@@ -257,7 +291,7 @@ void Trainer::report_step(const SourceBatch& batch, const Metrics& metrics) {
   }
   if (metrics.has("reward/failed") && metrics.get("reward/failed") > 0) {
     reporter.warn(cat("step ", step_, ": ", static_cast<int64_t>(metrics.get("reward/failed")),
-                      " rewards failed and take no part"));
+                      " rewards failed and take no part, the last one: ", last_failure_));
   }
   if (batch.groups.empty()) return;
   const std::vector<std::string>& names = setup_.inputs->rubric->component_names();

@@ -10,10 +10,9 @@
 
 namespace noregret {
 
-ExitCode run_check(const std::string& config_path, const std::vector<std::string>& set,
-                   const std::filesystem::path& plugin_dir) {
+ExitCode run_check(const std::string& config_path, const std::vector<std::string>& set, const RewardHost& host) {
   const RunConfig config = load_run_config(config_path, set);
-  const Inputs inputs = load_inputs(config, plugin_dir);
+  const Inputs inputs = load_inputs(config, host);
   if (config.adapter && !config.adapter->init_from.empty()) resolve_artefact(config.adapter->init_from);
   check_inputs(config, inputs);
   parse_device(config.device);

@@ -22,14 +22,14 @@ Policy policy_to_evaluate(const RunConfig& config, const std::string& adapter, a
 
 }  // namespace
 
-ExitCode run_eval(const EvalArgs& args, const fs::path& plugin_dir) {
+ExitCode run_eval(const EvalArgs& args, const RewardHost& host) {
   RunConfig config = load_run_config(args.config, args.set);
   if (args.samples) config.eval.samples = *args.samples;
   if (args.temperature) config.eval.temperature = *args.temperature;
   if (args.limit) config.eval.limit = *args.limit;
   set_num_threads(static_cast<int>(config.threads));
   const at::Device device = parse_device(config.device);
-  const Inputs inputs = load_inputs(config, plugin_dir);
+  const Inputs inputs = load_inputs(config, host);
   if (!args.output.empty() && !fs::is_directory(fs::absolute(args.output).parent_path())) {
     throw IoError(cat("--output ", args.output, ": its folder does not exist; make it or name another"));
   }

@@ -29,7 +29,7 @@ Json make_manifest(const RunConfig& config, const Inputs& inputs, const Policy& 
   if (inputs.tasks) manifest["sha256_task"] = inputs.tasks->digest();
   if (!config.data.path.empty()) manifest["sha256_data"] = sha256_file(config.data.path);
   if (inputs.rubric) {
-    for (const Plugin& plugin : inputs.rubric->plugins()) manifest["sha256_plugins"][plugin.name()] = plugin.digest();
+    for (const auto& scorer : inputs.rubric->scorers()) manifest["sha256_plugins"][scorer->name()] = scorer->digest();
   }
   if (policy.adapter && !config.adapter->init_from.empty()) manifest["sha256_start_adapter"] = policy.adapter->digest();
   return manifest;
@@ -74,13 +74,13 @@ std::string summary_text(const RunSummary& summary, const RunConfig& config, con
 
 }  // namespace
 
-ExitCode run_train(const TrainArgs& args, const fs::path& plugin_dir) {
+ExitCode run_train(const TrainArgs& args, const RewardHost& host) {
   RunConfig config = load_run_config(args.config, args.set);
   if (args.steps) config.train.steps = *args.steps;
   if (args.threads) config.threads = *args.threads;
   set_num_threads(static_cast<int>(config.threads));
   const at::Device device = parse_device(config.device);
-  Inputs inputs = load_inputs(config, plugin_dir);
+  Inputs inputs = load_inputs(config, host);
   check_inputs(config, inputs);
   Policy policy = load_policy(config, device);
 
@@ -95,6 +95,7 @@ ExitCode run_train(const TrainArgs& args, const fs::path& plugin_dir) {
 
   Reporter reporter(isatty(STDERR_FILENO) != 0);
   reporter.keep(run_dir.log_file());
+  if (inputs.rubric) inputs.rubric->keep_output(run_dir.log_file());
   reporter.line(cat("noregret ", version_text(), " on ", device_name(device), ": ", args.config, " in ",
                     run_dir.path().string()));
   for (const std::string& warning : run_dir.warnings()) reporter.warn(warning);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "noregret/base/error.h"
+#include "noregret/reward/rubric.h"
 
 // One function a verb, each given what its flags hold. They print results on stdout, everything else on stderr.
 namespace noregret {
@@ -77,20 +78,22 @@ struct RewardTestArgs {
   std::string plugin;
   std::string input;
   std::string options = "{}";
+  std::string isolation = "process";
+  double timeout_s = 10.0;
+  int64_t workers = 0;
   bool json = false;
 };
 
 // Each returns kOk, or kData when a filter met bad lines.
-ExitCode run_train(const TrainArgs& args, const std::filesystem::path& plugin_dir);
-ExitCode run_eval(const EvalArgs& args, const std::filesystem::path& plugin_dir);
+ExitCode run_train(const TrainArgs& args, const RewardHost& host);
+ExitCode run_eval(const EvalArgs& args, const RewardHost& host);
 ExitCode run_generate(const GenerateArgs& args);
 ExitCode run_score(const ScoreArgs& args);
 ExitCode run_tokenize(const TokenizeArgs& args);
 ExitCode run_import(const std::string& gguf, const std::string& out_dir, const std::string& dtype);
 ExitCode run_export(const ExportArgs& args);
-ExitCode run_check(const std::string& config, const std::vector<std::string>& set,
-                   const std::filesystem::path& plugin_dir);
-ExitCode run_reward_test(const RewardTestArgs& args, const std::filesystem::path& plugin_dir);
+ExitCode run_check(const std::string& config, const std::vector<std::string>& set, const RewardHost& host);
+ExitCode run_reward_test(const RewardTestArgs& args, const RewardHost& host);
 ExitCode run_version();
 
 std::string version_text();  // "0.1.0"

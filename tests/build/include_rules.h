@@ -26,6 +26,7 @@ inline std::string module_of(const std::string& path) {
   std::smatch match;
   if (std::regex_match(path, match, module_file)) return match[1];
   if (path == "src/main.cc") return "main";
+  if (path == "src/reward_worker.cc") return "worker";
   for (const std::string folder : {"envs", "rewards"}) {
     if (path.starts_with(folder + "/")) return folder;
   }

@@ -191,6 +191,27 @@ TEST(ReadRunConfig, RlNeedsATask) {
               StartsWith("c.yaml:3:1: mode: rl needs a task"));
 }
 
+TEST(ReadRunConfig, RewardKeysThatDoNotGoTogetherAreRefused) {
+  const std::string head = "model: {path: b}\ntask: {name: x}\nrewards:\n  - plugin: a\n  - ";
+  EXPECT_EQ(error_in(head + "weight: 1\n"),
+            "c.yaml:5:5: rewards[1]: a reward has no plugin; name one, as in {plugin: exact_match}");
+  EXPECT_THAT(error_in(head + "{plugin: a, command: [b]}\n"), HasSubstr("rewards[1]: plugin and command are both"));
+  EXPECT_THAT(error_in(head + "{plugin: a.py, isolation: none}\n"), HasSubstr("is for shared libraries"));
+  EXPECT_THAT(error_in(head + "{command: [b], isolation: none}\n"), HasSubstr("is for shared libraries"));
+  EXPECT_THAT(error_in(head + "{plugin: 'http://a', range: [1]}\n"), HasSubstr("range wants two numbers"));
+  EXPECT_THAT(error_in(head + "{plugin: 'http://a', range: [1, 0]}\n"), HasSubstr("range wants two numbers"));
+  EXPECT_THAT(error_in(head + "{plugin: a, isolation: docker}\n"), HasSubstr("want one of process, none"));
+  EXPECT_THAT(error_in(head + "{plugin: a, timeout_s: 0}\n"), HasSubstr("rewards[1].timeout_s"));
+  EXPECT_THAT(error_in(head + "{plugin: a, timeout: 5}\n"), HasSubstr("did you mean 'timeout_s'?"));
+  EXPECT_THAT(error_in(head + "{plugin: a, workers: 65}\n"), HasSubstr("0 to 64"));
+}
+
+TEST(ReadRunConfig, ShareOfFailedRewardsIsAShare) {
+  EXPECT_EQ(read(kRl).rollout.max_failed, 0.2);
+  EXPECT_EQ(read(kRl).rollout.failed_steps, 50);
+  EXPECT_THAT(error_in(std::string(kRl) + "rollout: {max_failed: 20}\n"), HasSubstr("0 to 1"));
+}
+
 TEST(ReadRunConfig, RlNeedsRewards) {
   EXPECT_THAT(error_in("model: {path: b}\ntask: {name: x}\n"), HasSubstr("mode: rl needs rewards; add rewards:"));
   EXPECT_THAT(error_in("model: {path: b}\ntask: {name: x}\nrewards: []\n"),
@@ -263,6 +284,19 @@ TEST(LoadRunConfig, PathsAreRelativeToTheFile) {
   EXPECT_EQ(config.rewards[0].plugin, base + "/conf/libmine.so");
   EXPECT_EQ(config.rewards[0].options.find("word_path")->scalar, base + "/conf/w.txt");
   EXPECT_EQ(config.rewards[1].plugin, "exact_match");
+}
+
+TEST(LoadRunConfig, RewardsOutsideAreFoundBesideTheFile) {
+  const ScratchDir dir;
+  const RunConfig config = load(
+      "model: {path: b}\ntask: {name: x}\nrewards: [{plugin: mine.py}, {plugin: ../x/it.py}, {command: [node, ./a.js, "
+      "a/b]}, {plugin: 'http://judge/score/x.py'}]\n",
+      {}, dir);
+  const std::string base = dir.path().string();
+  EXPECT_EQ(config.rewards[0].plugin, base + "/conf/mine.py");
+  EXPECT_EQ(config.rewards[1].plugin, base + "/x/it.py");
+  EXPECT_THAT(config.rewards[2].command, ElementsAre("node", base + "/conf/a.js", "a/b"));
+  EXPECT_EQ(config.rewards[3].plugin, "http://judge/score/x.py");
 }
 
 TEST(LoadRunConfig, EmptyPathsStayEmpty) {

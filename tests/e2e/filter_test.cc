@@ -160,9 +160,45 @@ TEST(RewardTest, GivesOneVerdictALineAndTheSameInATable) {
   EXPECT_EQ(verdicts[2]["reward"], Json());
   EXPECT_EQ(verdicts[2]["status"], "failed");
   EXPECT_THAT(verdicts[2]["error"].get<std::string>(), testing::HasSubstr("'what'"));
-  const std::string table = output_of(folder.path(), args, items);
-  EXPECT_EQ(lines_of(table).size(), 5U) << table;
-  EXPECT_THAT(table, testing::HasSubstr("3 items, 2 scored, mean 0.5"));
+  EXPECT_EQ(verdicts[2]["kind"], "failed");
+  const ProcessResult table = run(folder.path(), args, items);
+  EXPECT_EQ(lines_of(table.out).size(), 8U) << table.out;  // a head, the items, their sum, three of the check
+  EXPECT_THAT(table.out, testing::HasSubstr("3 items, 2 scored, mean 0.5 of 0 to 1"));
+  EXPECT_THAT(table.out, testing::HasSubstr("stdin:3: the right answer 'what' gets no score"));
+  EXPECT_EQ(table.exit_code, 65) << table.err;
+}
+
+TEST(RewardTest, SaysThatRightAnswersAreToldFromWrongOnes) {
+  const WorkDir folder;
+  const std::string items =
+      "{\"completion\": \"#### 3\", \"reference\": 3}\n{\"completion\": \"x\", \"reference\": \"1,000\"}\n";
+  for (const std::vector<std::string>& how : {std::vector<std::string>{}, {"--isolation", "none"}}) {
+    const std::string table = output_of(
+        folder.path(), std::vector<std::string>{"reward", "test", "gsm8k_answer", "--input", "-"} + how, items);
+    EXPECT_THAT(table, testing::HasSubstr("right answers: 2 of 2 get full marks\nwrong answers: 0 of 2 do\n"));
+  }
+}
+
+TEST(RewardTest, TakesAPythonFileAndTellsWhatItPrints) {
+  if (!fs::exists("/usr/bin/python3")) GTEST_SKIP() << "no python3";
+  const WorkDir folder;
+  folder.write("mine.py",
+               "from noregret_reward import serve\n"
+               "def score(item):\n"
+               "    print('judging', item.id)\n"
+               "    if item.completion == 'hang':\n"
+               "        while True: pass\n"
+               "    return (1.0 if item.completion == item.reference else 0.0), {'chars': len(item.completion)}\n"
+               "serve(score, name='mine')\n");
+  const std::string items =
+      "{\"id\": \"a\", \"completion\": \"8\", \"reference\": \"8\"}\n{\"id\": \"b\", \"completion\": \"hang\"}\n";
+  const ProcessResult result =
+      run(folder.path(), {"reward", "test", "./mine.py", "--input", "-", "--timeout", "1"}, items);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, testing::HasSubstr("mine: 2 items, 1 scored, mean 1"));
+  EXPECT_THAT(result.out, testing::HasSubstr("chars 1"));
+  EXPECT_THAT(result.out, testing::HasSubstr("timeout"));
+  EXPECT_THAT(result.err, testing::HasSubstr("mine.py prints: judging a"));
 }
 
 TEST(Check, PrintsAConfigThatIsItsOwnResolution) {

@@ -36,12 +36,12 @@ TEST(PluginFile, PathIsTakenAsItIs) {
 TEST(PluginFile, MisspeltNameGetsAHintAndTheList) {
   const std::string error = config_error([] { Plugin("gsm8k_anser", "{}", kShippedPlugins); });
   EXPECT_THAT(error, AllOf(HasSubstr("'gsm8k_anser'"), HasSubstr("did you mean 'gsm8k_answer'?"),
-                           HasSubstr("the folder has exact_match, format, gsm8k_answer")));
+                           HasSubstr("the folder has code_tests, exact_match, format, gsm8k_answer")));
 }
 
 TEST(PluginFile, NameFarFromAllGetsTheListAlone) {
   const std::string error = config_error([] { Plugin("llm_judge", "{}", kShippedPlugins); });
-  EXPECT_THAT(error, AllOf(HasSubstr("the folder has exact_match"), Not(HasSubstr("did you mean"))));
+  EXPECT_THAT(error, AllOf(HasSubstr("the folder has code_tests, exact_match"), Not(HasSubstr("did you mean"))));
 }
 
 TEST(PluginFile, EmptyOrMissingFolderSaysHowToBuild) {

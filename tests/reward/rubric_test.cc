@@ -104,7 +104,7 @@ TEST(Rubric, InfiniteSumIsAFailure) {
 TEST(Rubric, ComponentsAreNamedByPluginOrOption) {
   const Rubric rubric({reward("plain_c"), reward("plain_c", 0.5, "again")}, kTestPlugins);
   EXPECT_THAT(rubric.component_names(), ElementsAre("plain_c", "again"));
-  EXPECT_EQ(rubric.plugins().size(), 2u);
+  EXPECT_EQ(rubric.scorers().size(), 2u);
 }
 
 TEST(Rubric, TwoComponentsOfOneNameAreRefused) {

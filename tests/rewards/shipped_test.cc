@@ -188,5 +188,80 @@ TEST(Format, StyleIsChecked) {
   EXPECT_THROW(load("format", R"({"style":"boxed"})"), ConfigError);
 }
 
+// ---- length
+
+TEST(Length, CountsWhatItIsTold) {
+  const ScoreItem text = item("one two\n\xC3\xA9t\xC3\xA9 ", "");
+  EXPECT_EQ(part_of(judge(load("length", R"({"max":1})"), text), "characters"), 12.0);
+  EXPECT_EQ(part_of(judge(load("length", R"({"max":1,"unit":"words"})"), text), "words"), 3.0);
+  EXPECT_EQ(part_of(judge(load("length", R"({"max":1,"unit":"lines"})"), text), "lines"), 2.0);
+  EXPECT_EQ(part_of(judge(load("length", R"({"max":1,"unit":"lines"})"), item("", "")), "lines"), 0.0);
+}
+
+TEST(Length, FullMarksFromMinToMax) {
+  const Plugin plugin = load("length", R"({"min":2,"max":4})");
+  const std::vector<double> want = {0, 0, 1, 1, 1, 0};
+  for (size_t i = 0; i < want.size(); ++i) EXPECT_EQ(score_of(plugin, item(std::string(i, 'x'), "")), want[i]) << i;
+}
+
+TEST(Length, FallsInALineOverTheSlack) {
+  const Plugin plugin = load("length", R"({"min":4,"max":4,"slack":4})");
+  const std::vector<double> want = {0, 0.25, 0.5, 0.75, 1, 0.75, 0.5, 0.25, 0, 0};
+  for (size_t i = 0; i < want.size(); ++i) EXPECT_EQ(score_of(plugin, item(std::string(i, 'x'), "")), want[i]) << i;
+}
+
+TEST(Length, WantsALimitThatMakesSense) {
+  for (const char* options : {"{}", R"({"min":5,"max":4})", R"({"max":-1})", R"({"max":1,"unit":"bytes"})"}) {
+    EXPECT_THROW(load("length", options), ConfigError) << options;
+  }
+}
+
+// ---- regex
+
+TEST(Regex, SearchesOrMatchesAll) {
+  EXPECT_EQ(score_of(load("regex", R"({"pattern":"b+"})"), item("abc", "")), 1.0);
+  EXPECT_EQ(score_of(load("regex", R"({"pattern":"b+","match":"full"})"), item("abc", "")), 0.0);
+  EXPECT_EQ(score_of(load("regex", R"({"pattern":"b+","negate":true})"), item("abc", "")), 0.0);
+  EXPECT_EQ(score_of(load("regex", R"({"pattern":"b+","negate":true})"), item("ac", "")), 1.0);
+}
+
+TEST(Regex, LastMatchIsComparedWithTheReference) {
+  const Plugin plugin = load("regex", R"re({"pattern":"<a>(.*?)</a>","equals_reference":true})re");
+  EXPECT_EQ(score_of(plugin, item("<a>7</a> no, <a> 8 </a>", "8")), 1.0);
+  EXPECT_EQ(score_of(plugin, item("<a>8</a> no, <a>7</a>", "8")), 0.0);
+  EXPECT_EQ(score_of(plugin, item("8", "8")), 0.0);
+  EXPECT_EQ(part_of(judge(plugin, item("8", "8")), "matched"), 0.0);
+  EXPECT_EQ(judge(plugin, item("<a>8</a>", "")).status, ScoreStatus::kFailed);
+}
+
+TEST(Regex, EmptyMatchesComeToAnEnd) {
+  const Plugin plugin = load("regex", R"re({"pattern":"(x*)","equals_reference":true})re");
+  EXPECT_EQ(score_of(plugin, item("ab", "x")), 0.0);
+  EXPECT_EQ(score_of(plugin, item("abx", "x")), 0.0);  // the last match is the empty one at the end
+  EXPECT_EQ(score_of(load("regex", R"re({"pattern":"^(\\w)","equals_reference":true})re"), item("ab", "a")), 1.0);
+}
+
+TEST(Regex, HardPatternsTakeLinearTime) {
+  const Plugin plugin = load("regex", R"re({"pattern":"^(a+)+$"})re");
+  EXPECT_EQ(score_of(plugin, item(std::string(200000, 'a') + "!", "")), 0.0);
+}
+
+TEST(Regex, BadPatternsAreRefusedWithTheReason) {
+  const auto refusal = [](const char* options) {
+    try {
+      load("regex", options);
+    } catch (const ConfigError& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  EXPECT_THAT(refusal("{}"), HasSubstr("pattern is missing"));
+  EXPECT_THAT(refusal(R"re({"pattern":"("})re"), HasSubstr("does not compile: missing )"));
+  EXPECT_THAT(refusal(R"re({"pattern":"(?=x)"})re"), HasSubstr("without look-around"));
+  EXPECT_THAT(refusal(R"re({"pattern":"x","equals_reference":true})re"), HasSubstr("has no group"));
+  EXPECT_THAT(refusal(R"re({"pattern":"(x)","equals_reference":true,"negate":true})re"), HasSubstr("do not go"));
+  EXPECT_THAT(refusal(R"re({"pattern":"((a{1000}){1000}){1000}"})re"), HasSubstr("does not compile"));
+}
+
 }  // namespace
 }  // namespace noregret

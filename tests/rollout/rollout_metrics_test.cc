@@ -24,6 +24,7 @@ Trajectory failed() {
   Trajectory t = scored(0.0);
   t.score.status = ScoreStatus::kFailed;
   t.score.error = "killed";
+  t.score.kind = FailureKind::kFailed;
   t.score.breakdown[0] = ComponentScore{ScoreStatus::kFailed, 0.0, "killed", {}};
   t.is_valid = false;
   return t;
@@ -47,6 +48,22 @@ TEST(RolloutMetrics, FailedRewardsAreCounted) {
   const Metrics m = rollout_metrics({group({scored(1.0), scored(0.5), failed(), failed()})}, {"exact"});
   EXPECT_EQ(m.get("reward/failed"), 2.0);
   EXPECT_EQ(m.get("reward/failed_frac"), 0.5);
+}
+
+TEST(RolloutMetrics, FailuresAreCountedByKind) {
+  Trajectory late = failed();
+  late.score.kind = FailureKind::kTimeout;
+  Trajectory dead = failed();
+  dead.score.kind = FailureKind::kCrashed;
+  const Metrics m = rollout_metrics({group({scored(1.0), late, late, dead})}, {"exact"});
+  EXPECT_EQ(m.get("reward/failed/timeout"), 2.0);
+  EXPECT_EQ(m.get("reward/failed/crashed"), 1.0);
+  EXPECT_FALSE(m.has("reward/failed/protocol"));
+}
+
+TEST(RolloutMetrics, GroupWithOneValidRewardIsCountedAsSkipped) {
+  const Metrics m = rollout_metrics({group({scored(1.0), failed()}), group({scored(1.0), scored(0.0)})}, {"exact"});
+  EXPECT_EQ(m.get("group/skipped_frac"), 0.5);
 }
 
 TEST(RolloutMetrics, MeanIsAbsentWhenNothingIsValid) {

@@ -223,9 +223,27 @@ TEST_F(TrainerTest, FailedRewardsAreToldAndTakeNoPart) {
   };
   RunConfig config = rl_config(model_dir());
   config.train.steps = 1;
+  config.rollout.max_failed = 0.5;
   const RunResult result = train(config, run_dir(), std::make_unique<NoReference>(references()));
   EXPECT_EQ(metrics_in(run_dir()).at(0)["reward/failed"], 96.0);
-  EXPECT_THAT(result.printed, HasSubstr("warning: step 1: 96 rewards failed and take no part"));
+  EXPECT_EQ(metrics_in(run_dir()).at(0)["reward/failed/failed"], 96.0);
+  EXPECT_EQ(metrics_in(run_dir()).at(0)["group/skipped_frac"], 0.5);
+  EXPECT_THAT(result.printed, HasSubstr("warning: step 1: 96 rewards failed and take no part, the last one: failed: "
+                                        "exact_match: the reference is empty"));
+}
+
+TEST_F(TrainerTest, TooManyFailedRewardsStopTheRunWithACheckpoint) {
+  RunConfig config = rl_config(model_dir());
+  config.train.steps = 20;
+  config.rollout.max_failed = 0.2;
+  config.rollout.failed_steps = 10;
+  const std::string error = message_of<RewardFailureError>([&] {
+    train(config, run_dir(), std::make_unique<Letters>(std::vector<std::string>(6, "")));
+  });
+  EXPECT_THAT(error, testing::StartsWith("after step 3: 576 rewards failed"));  // 2 of 10 steps are what is allowed
+  EXPECT_THAT(error, HasSubstr("the reference is empty"));
+  EXPECT_THAT(error, HasSubstr("step_000003"));
+  EXPECT_EQ(metrics_in(run_dir()).size(), 3u);
 }
 
 TEST_F(TrainerTest, EvaluationWithoutRewardsIsRefusedBeforeTheFirstStep) {

@@ -36,6 +36,8 @@ struct GenerateOptions {
   double temperature = 1.0;  // 0 = greedy
   std::vector<int64_t> stop_ids;
   int64_t max_batch = 64;
+  // Given each completion as it ends, while others are still sampled; may be empty.
+  std::function<void(const Completion&)> on_completion = {};
 };
 
 // Tokens that went through the model.

@@ -16,6 +16,8 @@ struct RolloutOptions {
   std::string exact = "auto";
   std::string truncated = "score";
   bool shuffle_rewards = false;
+  double max_failed = 0.2;
+  int64_t failed_steps = 50;
 
   template <class Visitor>
   void visit_fields(Visitor& v) {
@@ -29,6 +31,9 @@ struct RolloutOptions {
     v("truncated", truncated, OneOf{"score", "mask"}, "a cut completion is scored as it stands, or takes no part");
     v("shuffle_rewards", shuffle_rewards,
       "control experiment: rewards change places among the step's completions, nothing can be learned");
+    v("max_failed", max_failed, Range{0, 1},
+      "share of completions without a reward, over the last failed_steps, beyond which the run stops with code 77");
+    v("failed_steps", failed_steps, AtLeast{1}, "steps over which failures are counted, at most all of the run");
   }
 };
 

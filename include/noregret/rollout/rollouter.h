@@ -36,8 +36,8 @@ struct RolloutRequest {
 using RolloutProgress = std::function<void(const std::string& phase, int64_t done, int64_t total)>;
 
 struct RolloutTiming {
-  double generate_s = 0.0;
-  double reward_s = 0.0;
+  double generate_s = 0.0;  // completions are scored meanwhile
+  double reward_s = 0.0;    // what is left of scoring then
   int64_t new_tokens = 0;
 };
 
@@ -50,13 +50,17 @@ std::vector<TrajectoryGroup> rollout(const RolloutContext& context, const Adapte
                                      RolloutTiming* timing = nullptr);
 
 // The numbers of a step's groups, in this order (a mean without values is left out):
-//   reward/mean                  weighted sum, over valid completions
-//   reward/<component>/{mean, std}, reward/<component>/<part>/mean   unweighted, over completions that the component
-//   scored; std with n reward/failed, reward/failed_frac   completions without a reward group/mixed_frac groups whose
-//   valid rewards differ: the only ones that teach group/{all_right,all_wrong}_frac    groups whose valid rewards are
-//   all equal, and > 0 or <= 0 rollout/tokens, rollout/length_mean, rollout/truncated_frac         new tokens; share of
-//   completions cut at max_new_tokens info/bits_bound              bits_bound() summed over the groups; success = share
-//   of valid rewards equal to the group's best
+//   reward/mean                                 weighted sum, over valid completions
+//   reward/<component>/{mean, std}              unweighted, over completions that the component scored; std with n
+//   reward/<component>/<part>/mean
+//   reward/failed, reward/failed_frac           completions without a reward
+//   reward/failed/<kind>                        those of each kind that there were (failure_name)
+//   group/skipped_frac                          groups with fewer than two valid completions: they take no part
+//   group/mixed_frac                            groups whose valid rewards differ: the only ones that teach
+//   group/{all_right,all_wrong}_frac            groups whose valid rewards are all equal, and > 0 or <= 0
+//   rollout/tokens, rollout/length_mean, rollout/truncated_frac    new tokens; share of completions that were cut
+//   info/bits_bound                             bits_bound() summed over the groups; success = share of valid rewards
+//                                               equal to the group's best
 Metrics rollout_metrics(const std::vector<TrajectoryGroup>& groups, const std::vector<std::string>& component_names);
 
 }  // namespace noregret

@@ -23,7 +23,7 @@ struct Inputs {
   std::unique_ptr<TaskSource> tasks;  // null in SFT from a file
   std::optional<Rubric> rubric;       // RL and evaluation
 };
-Inputs load_inputs(const RunConfig& config, const std::filesystem::path& plugin_dir);
+Inputs load_inputs(const RunConfig& config, const RewardHost& host);
 
 // The base model and the adapter that is trained or applied.
 struct Policy {

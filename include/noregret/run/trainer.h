@@ -17,6 +17,8 @@
 
 namespace noregret {
 
+class FailureWatch;
+
 struct RunSummary {
   int64_t steps = 0;  // updates done
   std::vector<Evaluation> before;
@@ -46,6 +48,8 @@ class Trainer {
  private:
   void restore(const fs::path& checkpoint);
   void take_step(RunSummary& summary);
+  void note_failures(const std::vector<TrajectoryGroup>& groups);
+  void watch_failures() const;  // throws RewardFailureError
   void close_step(RunSummary& summary);  // evaluates where due, writes the step's metrics
   void evaluate(Metrics& metrics, RunSummary& summary);
   void save();
@@ -62,6 +66,8 @@ class Trainer {
   std::unique_ptr<Learner> learner_;
   std::unique_ptr<BatchSource> source_;
   std::unique_ptr<Evaluator> evaluator_;
+  std::unique_ptr<FailureWatch> failures_;  // in RL
+  std::string last_failure_;                // why the last reward failed, for a person
   Eta eta_;
   double base_norm_ = 0.0;  // Frobenius norm of the adapted weights
   int64_t first_step_ = 0;  // of this process

@@ -1,0 +1,45 @@
+#include "noregret/base/descriptor.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <system_error>
+
+#include "noregret/base/error.h"
+#include "noregret/base/text.h"
+
+namespace noregret {
+
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  if (this != &other) {
+    reset();
+    fd_ = other.release();
+  }
+  return *this;
+}
+
+void Descriptor::reset() {
+  if (fd_ >= 0) close(fd_);
+  fd_ = -1;
+}
+
+DescriptorPair make_pipe() {
+  std::array<int, 2> ends{};
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) throw IoError(cat("cannot make a pipe: ", errno_text(errno)));
+  return DescriptorPair{Descriptor(ends[0]), Descriptor(ends[1])};
+}
+
+DescriptorPair make_socket_pair() {
+  std::array<int, 2> ends{};
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    throw IoError(cat("cannot make a socket pair: ", errno_text(errno)));
+  }
+  return DescriptorPair{Descriptor(ends[0]), Descriptor(ends[1])};
+}
+
+std::string errno_text(int error) { return std::generic_category().message(error); }
+
+}  // namespace noregret
