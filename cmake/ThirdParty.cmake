@@ -22,3 +22,15 @@ function(noregret_plain_library name header)   # for libraries without a CMake p
 endfunction()
 noregret_plain_library(onig oniguruma.h)
 noregret_plain_library(utf8proc utf8proc.h)
+noregret_plain_library(gmp gmp.h)
+noregret_plain_library(gmpxx gmpxx.h)
+
+# nr::flint: FLINT 3, or FLINT 2.9 with Arb and Calcium, which became parts of it.
+noregret_plain_library(flint flint/flint.h)
+if(NOT EXISTS ${NOREGRET_flint_INCLUDE}/flint/ca.h)
+  find_library(NOREGRET_arb_LIBRARY NAMES flint-arb arb REQUIRED)
+  find_library(NOREGRET_calcium_LIBRARY calcium REQUIRED)
+  find_library(NOREGRET_antic_LIBRARY antic REQUIRED)
+  set_target_properties(nr::flint PROPERTIES INTERFACE_LINK_LIBRARIES
+    "${NOREGRET_calcium_LIBRARY};${NOREGRET_arb_LIBRARY};${NOREGRET_antic_LIBRARY}")
+endif()

@@ -14,6 +14,7 @@ source scripts/wheel_tools.sh
 PACKAGES=(
   g++ cmake ninja-build make ccache unzip ca-certificates python3 python3-pip
   zlib1g-dev libssl-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libonig-dev libutf8proc-dev libeigen3-dev
+  libgmp-dev libflint-dev libflint-arb-dev libcalcium-dev libantic-dev
   libgtest-dev libgmock-dev
 )
 
