@@ -127,6 +127,9 @@ constexpr auto kCommands = std::to_array<Spelling>({
     {"rightarrow", "\\to "},
 });
 
+// Written without a space before the letter that follows: \quadx.
+constexpr auto kRunOn = std::to_array<std::string_view>({"qquad", "quad", "lvert", "rvert", "vert", "cdot", "times"});
+
 // A line break is a blank where there are no rows, and "\\frac" then is a spelling of "\frac".
 std::string without_double_backslashes(std::string_view text) {
   std::string out;
@@ -165,6 +168,13 @@ size_t put_command(std::string_view text, std::string& out) {
     if (is_command && end < text.size() && scan::is_letter(text[end])) out += ' ';
     const bool is_bracket = name == "left" || name == "right";  // "\left." is a bracket that is not shown
     return end + (is_bracket && end < text.size() && text[end] == '.' ? 1 : 0);
+  }
+  for (const std::string_view first : kRunOn) {
+    if (name == first || !name.starts_with(first)) continue;
+    const std::string command = "\\" + std::string(first) + " ";
+    put_command(command, out);
+    out += ' ';
+    return 1 + first.size();
   }
   out += text.substr(0, end);
   return end;

@@ -50,7 +50,10 @@ Expr value_of(const Expr& item) { return name_of(item).empty() ? item : item.arg
 
 bool are_ordered(const std::vector<Expr>& gold, const std::vector<Expr>& prediction) {
   std::vector<std::string> names;
-  for (const Expr& item : gold) names.push_back(name_of(item));
+  for (const Expr& item : gold) {
+    if (const std::string name = name_of(item); !name.empty()) names.push_back(name);
+  }
+  if (names.empty()) return false;
   const bool has_other =
       std::any_of(prediction.begin(), prediction.end(), [](const Expr& item) { return !name_of(item).empty(); });
   std::sort(names.begin(), names.end());

@@ -86,18 +86,27 @@ std::vector<Box> last_boxes(std::string_view text, size_t most) {
   return boxes;
 }
 
-// Only signs and joining words between two boxes.
+// Only signs, joining words, and the name of what is boxed next: "$ and $y =".
 bool joins(std::string_view between) {
-  if (between.size() > 40) return false;
+  if (between.size() > 60) return false;
   std::string words;
   for (size_t i = 0; i < between.size(); ++i) {
-    if (is_letter(between[i]) && (i == 0 || between[i - 1] != '\\' || !words.empty())) words += between[i];
+    if (between[i] == '\\') {
+      size_t end = i + 1;
+      while (end < between.size() && is_letter(between[end])) ++end;
+      i = std::max(i + 2, end) - 1;
+    } else if (is_letter(between[i]) || scan::is_digit(between[i]) || between[i] == '=') {
+      words += between[i];
+    } else if (std::string_view(" \n{}$()[],;_").find(between[i]) == kNone) {
+      return false;
+    }
   }
-  for (const std::string_view word : {"", "and", "or", "quad", "textand", "textor", "quadtextandquad", "quadtextorquad",
-                                      "quadquad", "qquad", "quadandquad"}) {
-    if (words == word) return true;
+  for (const std::string_view word : {"and", "or"}) {
+    if (words.starts_with(word)) words.erase(0, word.size());
   }
-  return false;
+  if (words.empty()) return true;
+  const bool is_name = is_letter(words[0]) && words.back() == '=' && words.size() <= 4;
+  return is_name && words.find_first_not_of("0123456789=", 1) == std::string::npos;
 }
 
 std::string boxed_answer(std::string_view text, bool gold_is_list, bool& is_found) {
@@ -209,6 +218,19 @@ bool is_worked_out(std::string_view text) {
   });
 }
 
+// "The final answer is 7." behind the last box, where it can be read.
+bool after_final_words(std::string_view text, std::string_view& answer) {
+  const size_t box = text.rfind("\\boxed");
+  if (box == kNone) return false;
+  const std::string_view tail = text.substr(box);
+  const std::string lower = lower_case(tail);
+  const size_t words = lower.rfind("final answer is");
+  if (words == kNone) return false;
+  bool reaches_end = false;
+  if (!after_answer_words(tail.substr(words), answer, reaches_end)) return false;
+  return math::parse_answer(answer).is_ok() && answer.find_first_of("0123456789") != kNone;
+}
+
 // What is left when the reasoning is over. False: it never ends.
 bool skip_reasoning(std::string_view& text, const ExtractOptions& options) {
   if (options.reasoning_end.empty()) return true;
@@ -247,11 +269,12 @@ Extraction extract_answer(std::string_view completion, const ExtractOptions& opt
   std::string_view text = completion;
   if (!skip_reasoning(text, options)) return {};
   bool is_found = false;
+  std::string_view answer;
   const std::string boxed = boxed_answer(text, gold_is_list, is_found);
   if (is_truncated && ends_in_a_box(text)) return {};
-  if (is_found) return found(boxed, "box");
+  if (is_found && !(options.answer_line && after_final_words(text, answer))) return found(boxed, "box");
+  if (is_found) return found(answer, "line");
   if (options.hash_mark && has_answer_mark(text)) return hash_answer(text, is_truncated);
-  std::string_view answer;
   bool reaches_end = false;
   if (options.answer_line && after_answer_words(text, answer, reaches_end) && !trim(answer).empty()) {
     return is_truncated && reaches_end ? Extraction{} : found(answer, "line");

@@ -159,9 +159,10 @@ class Lexer {
     size_t end = pos_;
     while (end < text_.size() && is_letter(text_[end])) ++end;
     const std::string_view word = text_.substr(pos_, end - pos_);
+    const bool is_mark = word == "bar" && at(end) == '{';
     const bool is_name = word.size() >= 2 && (is_function_name(word) || contains(kPlainNames, word) ||
                                               (is_unit_word(word) && follows_value()));
-    if (is_name || !is_product_of_letters(word)) {
+    if (is_name || is_mark || !is_product_of_letters(word)) {
       put(Token::Kind::kWord, word);
     } else {
       for (const char letter : word) put(Token::Kind::kLetter, {&letter, 1});
@@ -242,6 +243,9 @@ class Lexer {
 
   void text_group(std::string_view command_name) {
     const std::string_view content = scan::trim(braces());
+    const size_t first = content.find_first_not_of(", ");
+    const std::string_view words = first == std::string_view::npos ? content : content.substr(first);
+    if (words == "and" || words == "or") return put(Token::Kind::kText, words);  // ", and"
     const bool has_letters = std::any_of(content.begin(), content.end(), is_letter);
     if (!has_letters) return splice(content);
     const bool is_operator = command_name == "mathrm" || command_name == "operatorname" || command_name == "rm";

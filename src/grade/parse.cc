@@ -47,8 +47,14 @@ bool strip_pair(std::string_view& text, std::string_view open, std::string_view 
 }
 
 bool strip_end(std::string_view& text) {
+  for (const std::string_view space : {"\\,", "\\;", "\\!", "\\ "}) {
+    if (!text.ends_with(space)) continue;
+    text.remove_suffix(space.size());
+    text = scan::trim_end(text);
+    return true;
+  }
   if (text.empty() || text.ends_with("\\.")) return false;
-  const bool is_stop = std::string_view(".,;:").find(text.back()) != std::string_view::npos;
+  const bool is_stop = std::string_view(".:").find(text.back()) != std::string_view::npos;
   const bool is_break = text.back() == '\\' && !text.ends_with("\\\\");
   if (!is_stop && !is_break) {
     if (!text.ends_with("\\\\")) return false;
@@ -156,7 +162,8 @@ bool is_nothing(std::string_view words) {
 bool is_phrase(std::string_view text) {
   const std::vector<std::string> words = split_words(text);
   const bool has_word =
-      std::any_of(words.begin(), words.end(), [](const std::string& word) { return word.size() >= 3; });
+      std::any_of(words.begin(), words.end(), [](const std::string& word) { return word.size() >= 3; }) ||
+      text.ends_with("a.m.") || text.ends_with("p.m.") || text.ends_with("a.m") || text.ends_with("p.m");
   return has_word && std::all_of(text.begin(), text.end(), [](char c) {
            return is_letter(c) || is_digit(c) || std::string_view(" ,-'.:").find(c) != std::string_view::npos;
          });
@@ -175,9 +182,9 @@ std::string as_phrase(std::string_view text) {
 Parsed parse_cleaned(std::string_view text, Commas commas) {
   bool is_wrapped = false;
   const std::string words = words_of(text, is_wrapped);
+  if (!words.empty() && is_nothing(plain_words(words))) return {Parsed::Status::kUnparsable, {}, "no value"};
   if (is_language(words, is_wrapped)) {
     Expr expr = text_of(words);
-    if (expr.args.empty() && is_nothing(expr.text)) return {Parsed::Status::kUnparsable, {}, "no value"};
     return {Parsed::Status::kOk, std::move(expr), ""};
   }
   for (const std::string_view wrapper : kWrappers) {
@@ -206,6 +213,7 @@ std::string plain_words(std::string_view text) {
 Parsed parse_answer(std::string_view answer, Commas commas) {
   const std::string_view bare = without_noise(answer);
   if (bare.empty()) return {Parsed::Status::kEmpty, {}, "no answer"};
+  if (bare.back() == ',' || bare.back() == ';') return {Parsed::Status::kUnparsable, {}, "a list that is cut"};
   if (bare.size() > kMaxAnswerBytes) return {Parsed::Status::kOverCap, {}, "more than 512 bytes"};
   const std::string cleaned = clean(bare);
   const std::string_view text = trim(cleaned);

@@ -140,7 +140,7 @@ Expr Parser::infix(Expr left, int binding) {
       return mixed(std::move(left));
     case kPostfix:
       if (take().text == "%") {
-        if (is_structure(left)) fail("a percentage of something that is no number");
+        if (is_structure(left) || has_unknowns(left)) fail("a percentage of something that is no number");
         return make(Kind::kPercent, "", {std::move(left)});
       }
       want_value(left);
@@ -175,6 +175,7 @@ Expr Parser::prefix(int min_binding) {
   if (accept("+")) return parse(std::max(min_binding, int{kMultiplicative}));
   if (accept("-")) {
     Expr operand = parse(std::max(min_binding, int{kMultiplicative}));
+    if (operand.is(Kind::kBase)) return make(Kind::kBase, "-" + operand.text);
     if (!operand.is(Kind::kPercent)) want_value(operand);
     return make(Kind::kNegative, "", {std::move(operand)});
   }

@@ -18,6 +18,7 @@ bool fits_base(std::string_view digits, std::string_view base) {
   const int value = std::stoi(std::string(base));
   if (value < 2 || value > 36) return false;
   for (const char c : digits) {
+    if (c == '.') continue;
     const int digit = scan::is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10;
     if (digit >= value) return false;
   }
@@ -37,8 +38,7 @@ Expr Parser::number() {
   }
   if (!accept("_")) return value;
   const std::string base = raw_group();
-  if (!is_all_digits(base) || !is_all_digits(token.text) || !fits_base(token.text, base))
-    fail("no number of that base");
+  if (!is_all_digits(base) || !fits_base(token.text, base)) fail("no number of that base");
   return make(Kind::kBase, token.text + "_" + base);
 }
 
@@ -46,6 +46,7 @@ Expr Parser::word() {
   const std::string text = take().text;
   if (text == "pi") return make(Kind::kConstant, "pi");
   if (text == "inf" || text == "infty" || text == "infinity") return make(Kind::kConstant, "infinity");
+  if (text == "bar") return named("bar." + raw_group());
   if (is_function_name(text)) return function(text);
   if (text == "alpha" || text == "beta" || text == "theta" || text == "lambda" || text == "phi") return named(text);
   fail("a word that is not known");
@@ -126,7 +127,7 @@ Expr Parser::command() {
        {"overline", "bar", "vec", "hat", "overrightarrow", "tilde", "widehat", "underline"}) {
     if (name != mark) continue;
     const std::string inside = raw_group();
-    return named(name + "." + inside);
+    return named((inside.size() == 1 && name == "overline" ? "bar" : name) + "." + inside);
   }
   if (name == "angle" || name == "triangle") {
     std::string points;

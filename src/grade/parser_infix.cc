@@ -35,18 +35,29 @@ Expr Parser::separated(Expr first) {
   std::vector<Expr> items;
   items.push_back(std::move(first));
   std::string separator = ",";
+  std::vector<size_t> groups;  // where an item begins behind a ";"
   while (true) {
     bool has_separator = false;
     while (peek().is_sign(",") || peek().is_sign(";") || is_connective(peek())) {
       if (peek().text == "or") separator = "or";
-      if (peek().text == ";" && separator == ",") separator = ";";
+      if (peek().text == ";") groups.push_back(items.size());
       ++pos_;
       has_separator = true;
     }
     if (!has_separator) break;
     items.push_back(parse(kSeparator + 1));
   }
-  return make(Kind::kList, separator, std::move(items));
+  if (groups.empty() || items.size() == groups.size() + 1) return make(Kind::kList, separator, std::move(items));
+  // "x = 1, y = 2; x = 3, y = 4" lists pairs
+  std::vector<Expr> tuples;
+  groups.push_back(items.size());
+  for (size_t begin = 0; const size_t end : groups) {
+    std::vector<Expr> group(items.begin() + static_cast<long>(begin), items.begin() + static_cast<long>(end));
+    if (group.size() < 2) fail("pairs and single values in one list");
+    tuples.push_back(make(Kind::kTuple, "()", std::move(group)));
+    begin = end;
+  }
+  return make(Kind::kList, separator, std::move(tuples));
 }
 
 Expr Parser::related(Expr first) {
@@ -67,7 +78,9 @@ Expr Parser::related(Expr first) {
 
 Expr Parser::set_operation(Expr left) {
   const std::string name = take().text;
+  const bool is_braced = peek().is_sign("{");
   Expr right = parse(kSets + 1);
+  if (is_braced && !is_structure(right)) right = make(Kind::kSet, "", {std::move(right)});  // {1,2} minus {2}
   const Kind kind = name == "cup" ? Kind::kUnion : name == "cap" ? Kind::kIntersection : Kind::kSetMinus;
   if (left.is(kind) && kind != Kind::kSetMinus) {
     left.args.push_back(std::move(right));
@@ -148,8 +161,10 @@ Expr Parser::powered(Expr base) {
   }
   want_value(base);
   if (base.is(Kind::kMatrix)) fail("a power of a matrix");
-  Expr exponent = parse(kPowerMark);
+  const bool is_subscript_next = peek().kind == Token::Kind::kNumber && peek(1).is_sign("_");
+  Expr exponent = is_subscript_next ? make(Kind::kNumber, take().text) : parse(kPowerMark);
   want_value(exponent);
+  if (base.is(Kind::kSymbol) && accept("_")) base.text += "_" + raw_group();  // x^2_1
   std::vector<Expr> args;
   args.push_back(std::move(base));
   args.push_back(std::move(exponent));

@@ -18,7 +18,7 @@ namespace noregret::math {
 namespace {
 
 constexpr int kMaxAsked = 10000;  // a process is replaced after so many, whatever it may have leaked
-using Clock = std::chrono::steady_clock;
+constexpr std::chrono::seconds kStart{30};
 
 [[noreturn]] void fail(const std::filesystem::path& program, int error) {
   throw IoError(cat(program.string(), ": cannot be started: ", std::generic_category().message(error),
@@ -67,10 +67,32 @@ void Worker::start() {
   close(ends[1]);
   socket_ = ends[0];
   num_asked_ = 0;
-  if (error == 0) return;
+  Status status = Status::kCrashed;
+  if (error == 0 && receive(Clock::now() + kStart, status)) return;
+  if (error == 0) {
+    stop();
+    throw IoError(cat(program_.string(), ": does not answer; want the noregret-grade-worker of this build"));
+  }
   pid_ = -1;
   stop();
   fail(program_, error);
+}
+
+// The next reply, or nothing: late, or the worker is gone.
+std::optional<Reply> Worker::receive(Clock::time_point deadline, Status& status) const {
+  while (true) {
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    pollfd ready{socket_, POLLIN, 0};
+    const int num_ready = poll(&ready, 1, static_cast<int>(std::max<int64_t>(left, 0)));
+    if (num_ready < 0 && errno == EINTR) continue;
+    status = num_ready == 0 ? Status::kTimeout : Status::kCrashed;
+    if (num_ready <= 0) return {};
+    char buffer[kMaxMessage];
+    const ssize_t size = recv(socket_, buffer, sizeof buffer, 0);
+    if (size < 0 && errno == EINTR) continue;
+    if (size <= 0) return {};
+    return decode_reply({buffer, static_cast<size_t>(size)});
+  }
 }
 
 void Worker::stop() {
@@ -91,24 +113,9 @@ Worker::Answer Worker::ask(Question question) {
   const std::string message = encode(question);
   const auto deadline = Clock::now() + std::chrono::milliseconds(question.options.deadline_ms);
   Answer answer;
-  const bool is_sent =
-      send(socket_, message.data(), message.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(message.size());
-  while (is_sent) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    pollfd ready{socket_, POLLIN, 0};
-    const int num_ready = poll(&ready, 1, static_cast<int>(std::max<int64_t>(left, 0)));
-    if (num_ready < 0 && errno == EINTR) continue;
-    if (num_ready == 0) {
-      answer.status = Status::kTimeout;
-      break;
-    }
-    char buffer[kMaxMessage];
-    const ssize_t size = num_ready < 0 ? -1 : recv(socket_, buffer, sizeof buffer, 0);
-    if (size < 0 && errno == EINTR) continue;
-    const std::optional<Reply> reply =
-        size > 0 ? decode_reply({buffer, static_cast<size_t>(size)}) : std::optional<Reply>();
-    if (!reply || reply->sequence != question.sequence) break;
-    return {Status::kAnswered, reply->outcome};
+  if (send(socket_, message.data(), message.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(message.size())) {
+    const std::optional<Reply> reply = receive(deadline, answer.status);
+    if (reply && reply->sequence == question.sequence) return {Status::kAnswered, reply->outcome};
   }
   stop();
   return answer;

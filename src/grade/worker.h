@@ -27,8 +27,10 @@ class Worker {
   Answer ask(Question question);
 
  private:
+  using Clock = std::chrono::steady_clock;
   void start();
   void stop();
+  std::optional<Reply> receive(Clock::time_point deadline, Status& status) const;
 
   std::filesystem::path program_;
   pid_t pid_ = -1;

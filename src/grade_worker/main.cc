@@ -50,6 +50,8 @@ ssize_t receive(char* buffer) {
 
 int serve() {
   char buffer[kMaxMessage];
+  const std::string ready = encode(Reply{});  // deadlines count from now on, not from when the program was started
+  if (send(kSocket, ready.data(), ready.size(), MSG_NOSIGNAL) < 0) return 0;
   for (ssize_t size = receive(buffer); size > 0; size = receive(buffer)) {
     const std::optional<Question> question = decode_question({buffer, static_cast<size_t>(size)});
     if (!question) return static_cast<int>(ExitCode::kData);
