@@ -5,7 +5,7 @@ PYTHON ?= python3
 CMAKE_FLAGS ?=
 NOREGRET = $(BUILD)/noregret
 
-.PHONY: help setup build models quickstart test parity soak base bench cuda-compile format clean
+.PHONY: help setup build models quickstart test parity soak base bench grade-fuzz cuda-compile format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -59,6 +59,11 @@ bench:  ## build the benchmarks into build-bench/ and time the kernels (bench/RE
 	cmake --build build-bench -j $(JOBS) --target bench
 	build-bench/kernels_bench
 
+grade-fuzz:  ## a million random strings through the grader under sanitizers (4 minutes), in build-fuzz
+	cmake -S . -B build-fuzz -G Ninja -DNOREGRET_FUZZ=ON $(CMAKE_FLAGS)
+	cmake --build build-fuzz -j $(JOBS) --target grade_byte_fuzz
+	build-fuzz/grade_byte_fuzz 1000000
+
 cuda-compile:  ## compile the CUDA build into build-cuda (needs a CUDA toolkit, no GPU)
 	scripts/setup.sh --cuda
 	cmake -S . -B build-cuda -G Ninja -DNOREGRET_CUDA=ON $(CMAKE_FLAGS)
@@ -68,4 +73,4 @@ format:  ## clang-format all C++ sources
 	clang-format -i $$(git ls-files '*.cc' '*.h')
 
 clean:  ## remove build folders; runs, models and downloads stay
-	rm -rf $(BUILD) build-bench build-cuda build-gpu
+	rm -rf $(BUILD) build-bench build-cuda build-fuzz build-gpu

@@ -23,6 +23,18 @@ endfunction()
 noregret_plain_library(onig oniguruma.h)
 noregret_plain_library(utf8proc utf8proc.h)
 noregret_plain_library(re2 re2/re2.h)
+noregret_plain_library(gmp gmp.h)
+noregret_plain_library(gmpxx gmpxx.h)
+
+# nr::flint: FLINT 3, or FLINT 2.9 with Arb and Calcium, which became parts of it.
+noregret_plain_library(flint flint/flint.h)
+if(NOT EXISTS ${NOREGRET_flint_INCLUDE}/flint/ca.h)
+  find_library(NOREGRET_arb_LIBRARY NAMES flint-arb arb REQUIRED)
+  find_library(NOREGRET_calcium_LIBRARY calcium REQUIRED)
+  find_library(NOREGRET_antic_LIBRARY antic REQUIRED)
+  set_target_properties(nr::flint PROPERTIES INTERFACE_LINK_LIBRARIES
+    "${NOREGRET_calcium_LIBRARY};${NOREGRET_arb_LIBRARY};${NOREGRET_antic_LIBRARY}")
+endif()
 
 find_path(NOREGRET_beast_INCLUDE boost/beast.hpp REQUIRED)   # headers alone
 add_library(nr::beast INTERFACE IMPORTED)

@@ -15,6 +15,7 @@ PACKAGES=(
   g++ cmake ninja-build make ccache unzip ca-certificates python3 python3-pip
   zlib1g-dev libssl-dev nlohmann-json3-dev libyaml-cpp-dev libcli11-dev libonig-dev libutf8proc-dev libeigen3-dev
   libboost-dev libre2-dev bubblewrap
+  libgmp-dev libflint-dev libflint-arb-dev libcalcium-dev libantic-dev
   libgtest-dev libgmock-dev
 )
 

@@ -8,6 +8,8 @@ std::string_view verdict_name(Verdict verdict) {
       return "equal";
     case Verdict::kNotEqual:
       return "not_equal";
+    case Verdict::kUnknown:
+      return "unknown";
     case Verdict::kNoAnswer:
       return "no_answer";
     case Verdict::kPredUnparsable:
@@ -16,8 +18,12 @@ std::string_view verdict_name(Verdict verdict) {
       return "over_cap";
     case Verdict::kGoldUnparsable:
       return "gold_unparsable";
+    case Verdict::kTimeout:
+      return "timeout";
+    case Verdict::kCrashed:
+      return "crashed";
   }
-  return "unknown";
+  return "";
 }
 
 }  // namespace noregret

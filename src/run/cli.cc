@@ -48,6 +48,7 @@ struct CommandLine {
   TokenizeArgs tokenize;
   ExportArgs export_;
   RewardTestArgs reward_test;
+  GradeArgs grade;
   std::string gguf, import_dir, import_dtype = "bf16";
   std::string check_config;
   std::vector<std::string> check_set;
@@ -140,6 +141,20 @@ void add_filters(CLI::App& app, CommandLine& line) {
   tokenize->add_flag("--bos", line.tokenize.bos, "add what the tokenizer adds at the begin");
   tokenize->add_flag("--special", line.tokenize.special, "control tokens written in the text become their ids");
   tokenize->callback([&line] { line.chosen = [&line] { return run_tokenize(line.tokenize); }; });
+}
+
+void add_grade(CLI::App& app, CommandLine& line) {
+  CLI::App* verb = app.add_subcommand("grade", "Compare mathematical answers with gold answers, JSON lines in and out");
+  GradeArgs& args = line.grade;
+  verb->add_option("--input", args.input, "lines {\"gold\", \"prediction\"}; - is stdin")->required();
+  verb->add_option("--from", args.from, "the prediction is an answer, or a completion that holds one somewhere")
+      ->check(CLI::IsMember({"answer", "completion"}));
+  verb->add_option("--set", args.set, "change what counts: require_reduced=true (may be repeated)")
+      ->type_name("KEY=VALUE")
+      ->allow_extra_args(false)
+      ->take_all();
+  verb->add_option("--worker", args.worker, "the program noregret-grade-worker; default: the one beside this program");
+  verb->callback([&line] { line.chosen = [&line] { return run_grade(line.grade); }; });
 }
 
 void add_files(CLI::App& app, CommandLine& line) {
@@ -296,6 +311,7 @@ int run_cli(int argc, const char* const* argv, const std::filesystem::path& prog
   add_eval(app, line, host);
   add_generate(app, line);
   add_filters(app, line);
+  add_grade(app, line);
   add_files(app, line);
   add_checks(app, line, host);
   try {

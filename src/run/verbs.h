@@ -84,6 +84,13 @@ struct RewardTestArgs {
   bool json = false;
 };
 
+struct GradeArgs {
+  std::string input;
+  std::string from = "answer";
+  std::vector<std::string> set;
+  std::string worker;  // empty = beside the program
+};
+
 // Each returns kOk, or kData when a filter met bad lines.
 ExitCode run_train(const TrainArgs& args, const RewardHost& host);
 ExitCode run_eval(const EvalArgs& args, const RewardHost& host);
@@ -94,6 +101,7 @@ ExitCode run_import(const std::string& gguf, const std::string& out_dir, const s
 ExitCode run_export(const ExportArgs& args);
 ExitCode run_check(const std::string& config, const std::vector<std::string>& set, const RewardHost& host);
 ExitCode run_reward_test(const RewardTestArgs& args, const RewardHost& host);
+ExitCode run_grade(const GradeArgs& args);
 ExitCode run_version();
 
 std::string version_text();  // "0.1.0"

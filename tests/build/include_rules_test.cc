@@ -135,7 +135,7 @@ TEST(IncludeRules, ThirdPartyHeaderIsForItsOneModule) {
   EXPECT_THAT(broken("src/run/a.cc", "#include <nlohmann/json.hpp>"), HasSubstr("use noregret/base/json.h"));
   EXPECT_THAT(broken("src/run/a.cc", "#include <yaml-cpp/yaml.h>"), HasSubstr("is for config"));
   EXPECT_THAT(broken("src/nn/a.cc", "#include <Eigen/Dense>"), HasSubstr("is for objective"));
-  EXPECT_THAT(broken("src/base/a.cc", "#include <dlfcn.h>"), HasSubstr("is for reward"));
+  EXPECT_THAT(broken("src/base/a.cc", "#include <dlfcn.h>"), HasSubstr("is for grade/worker_path reward"));
 }
 
 TEST(IncludeRules, UnknownLibraryIsRefused) {

@@ -26,6 +26,7 @@ const std::vector<Verb>& verbs() {
       {"check", {"check"}, {"config", "--set"}},
       {"reward", {"reward"}, {"test"}},
       {"reward_test", {"reward", "test"}, {"plugin", "--input", "--options", "--json"}},
+      {"grade", {"grade"}, {"--input", "--from", "--set", "--worker"}},
       {"version", {"version"}, {}}};
   return table;
 }

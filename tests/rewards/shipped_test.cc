@@ -39,7 +39,7 @@ double part_of(const ComponentScore& score, const std::string& name) {
 // ---- all
 
 TEST(ShippedPlugins, NeedNoLibTorch) {
-  for (const char* name : {"exact_match", "gsm8k_answer", "format"}) (void)load(name);
+  for (const char* name : {"exact_match", "gsm8k_answer", "math_answer", "format"}) (void)load(name);
   const std::string maps = read_file("/proc/self/maps");
   EXPECT_THAT(maps, HasSubstr("libgsm8k_answer.so"));
   EXPECT_THAT(maps, testing::Not(HasSubstr("libtorch")));
@@ -47,7 +47,7 @@ TEST(ShippedPlugins, NeedNoLibTorch) {
 }
 
 TEST(ShippedPlugins, ScoresGoFromZeroToOne) {
-  for (const char* name : {"exact_match", "gsm8k_answer", "format"}) {
+  for (const char* name : {"exact_match", "gsm8k_answer", "math_answer", "format"}) {
     EXPECT_EQ(load(name).min_reward(), 0.0);
     EXPECT_EQ(load(name).max_reward(), 1.0);
   }
@@ -167,6 +167,56 @@ TEST(Gsm8kAnswer, EverySolutionOfGsm8kIsRightAndItsNeighbourWrong) {
     EXPECT_EQ(score.status, ScoreStatus::kOk) << score.error;
     EXPECT_EQ(score.score, 0.0);
   }
+}
+
+// ---- math_answer
+
+TEST(MathAnswer, PaysWhatIsEqualToTheReference) {
+  const Plugin plugin = load("math_answer");
+  EXPECT_EQ(score_of(plugin, item("Thus \\boxed{\\frac{x+1}{2}}.", "\\frac{x}{2}+0.5")), 1.0);
+  EXPECT_EQ(score_of(plugin, item("Thus \\boxed{\\frac{x-1}{2}}.", "\\frac{x}{2}+0.5")), 0.0);
+  EXPECT_EQ(score_of(plugin, item("\\boxed{(1, 2)}", "So $\\boxed{(1,2)}$.")), 1.0);
+}
+
+TEST(MathAnswer, WantsABox) {
+  const Plugin plugin = load("math_answer");
+  for (const char* text : {"5", "The answer is 5.", "#### 5", "$5$", "<think>\\boxed{5}"})
+    EXPECT_EQ(score_of(plugin, item(text, "5")), 0.0) << text;
+  EXPECT_EQ(score_of(load("math_answer", R"({"answer_line":true})"), item("The answer is 5.", "5")), 1.0);
+}
+
+TEST(MathAnswer, CutAnswerIsNotPaid) {
+  const Plugin plugin = load("math_answer");
+  EXPECT_EQ(score_of(plugin, item("\\boxed{5} or \\boxed{5", "5", "length")), 0.0);
+  EXPECT_EQ(score_of(plugin, item("\\boxed{5} and", "5", "length")), 1.0);
+}
+
+TEST(MathAnswer, ReferenceThatCannotBeReadIsAFailure) {
+  for (const char* reference : {"", "\\frac{1}{", "nan"}) {
+    const ComponentScore score = judge(load("math_answer"), item("\\boxed{5}", reference));
+    EXPECT_EQ(score.status, ScoreStatus::kFailed) << reference;
+    EXPECT_THAT(score.error, HasSubstr("is no answer that the grader can read"));
+  }
+}
+
+TEST(MathAnswer, WorkerThatIsNotThereIsRefusedOrAFailureButNeverAZero) {
+  const ComponentScore score =
+      judge(load("math_answer", R"({"worker":"/nowhere/worker"})"), item("\\boxed{\\sqrt{8}}", "2\\sqrt2"));
+  EXPECT_EQ(score.status, ScoreStatus::kFailed);
+  EXPECT_THAT(score.error, HasSubstr("/nowhere/worker: cannot be started"));
+}
+
+TEST(MathAnswer, OptionsSayWhatCounts) {
+  EXPECT_EQ(score_of(load("math_answer", R"({"require_reduced":true})"), item("\\boxed{\\frac24}", "\\frac12")), 0.0);
+  EXPECT_EQ(score_of(load("math_answer", R"({"tolerance_digits":3})"), item("\\boxed{0.333}", "\\frac13")), 1.0);
+}
+
+TEST(MathAnswer, PartsTellWhyNothingIsPaid) {
+  const Plugin plugin = load("math_answer");
+  EXPECT_EQ(part_of(judge(plugin, item("no box", "5")), "answered"), 0.0);
+  EXPECT_EQ(part_of(judge(plugin, item("\\boxed{5 5}", "5")), "unparsable"), 1.0);
+  EXPECT_EQ(part_of(judge(plugin, item("\\boxed{\\sum_{k=1}^3 k}", "6")), "unknown"), 1.0);
+  EXPECT_EQ(part_of(judge(plugin, item("\\boxed{2\\sin x\\cos x}", "\\sin 2x")), "numeric"), 1.0);
 }
 
 // ---- format

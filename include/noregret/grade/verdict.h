@@ -4,18 +4,21 @@
 
 namespace noregret {
 
-// What a grader says of a prediction. Only kEqual pays; all others but kGoldUnparsable pay nothing. With
-// kGoldUnparsable there is nothing to compare with: the sample is failed, and masked.
+// What a grader says of a prediction. Only kEqual pays; kTimeout and kCrashed are failures of the grader and
+// kGoldUnparsable is one of the data: the sample is masked. All others pay nothing.
 enum class Verdict {
   kEqual,
   kNotEqual,
+  kUnknown,         // neither was shown
   kNoAnswer,        // the completion gives none, or was cut while it did
-  kPredUnparsable,  // it gives something that the grader cannot read as one value
-  kOverCap,         // longer than any right answer
+  kPredUnparsable,  // it gives something that the grader cannot read as an answer
+  kOverCap,         // longer or deeper than any right answer, or a computation instead of a value
   kGoldUnparsable,
+  kTimeout,  // twice, each on a worker of its own
+  kCrashed,  // the worker died, twice
 };
 
-// "equal", "not_equal", "no_answer", "pred_unparsable", "over_cap", "gold_unparsable".
+// "equal", "not_equal", "unknown", "no_answer", "pred_unparsable", "over_cap", "gold_unparsable", "timeout", "crashed".
 std::string_view verdict_name(Verdict verdict);
 
 }  // namespace noregret
