@@ -87,9 +87,12 @@ TEST(Rewards, MissingServiceStopsTheRunWithCode77) {
 // Processes whose command line holds the text.
 size_t num_processes_of(const std::string& text) {
   size_t count = 0;
-  for (const auto& entry : fs::directory_iterator("/proc")) {
-    std::ifstream file(entry.path() / "cmdline");
-    const std::string line((std::istreambuf_iterator<char>(file)), {});
+  std::error_code error;
+  const fs::directory_iterator end;
+  for (fs::directory_iterator entry("/proc", error); !error && entry != end; entry.increment(error)) {
+    std::ifstream file(entry->path() / "cmdline");
+    std::string line;
+    std::getline(file, line);  // fails without a throw where the process has just ended
     count += line.find(text) != std::string::npos ? 1 : 0;
   }
   return count;
