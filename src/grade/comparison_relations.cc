@@ -35,9 +35,10 @@ Outcome Comparison::equations(const Expr& gold, const Expr& prediction) const {
     const Expr& relation = is_gold ? gold : prediction;
     if (!relation.is(Kind::kRelation)) continue;
     const std::string first = operators_of(relation)[0];
-    // "x in S" says S; "x ~ 3.14" says 3.14, and "17 ~ 18" says 17
+    // "x in S" says S; of a gold "x ~ 3.14" says 3.14; "17 ~ 18" says 17
     const bool is_about = first == "~";
     if ((first == "in" && is_name(relation.args[0])) || is_about) {
+      if (is_about && !is_gold && is_name(relation.args[0])) return kDifferent;  // near is not equal
       const Expr& said = is_about && !is_name(relation.args[0]) ? relation.args[0] : relation.args[1];
       return is_gold ? answers(said, prediction) : answers(gold, said);
     }

@@ -218,6 +218,26 @@ bool is_worked_out(std::string_view text) {
   });
 }
 
+bool is_bare(std::string_view text) {
+  if (text.size() > kMaxAnswerBytes) return false;
+  const math::Parsed parsed = math::parse_answer(text);
+  return parsed.is_ok() && !parsed.expr.text.starts_with("phrase ");
+}
+
+// "... which is 7." at the end of the text.
+bool closing_statement(std::string_view text, std::string_view& answer) {
+  text = scan::trim_end(text);
+  const std::string_view line = text.substr(text.rfind('\n') + 1);
+  for (const std::string_view verb : {" is ", " are ", " equals "}) {
+    const size_t pos = line.rfind(verb);
+    if (pos == kNone) continue;
+    answer = line.substr(pos + verb.size());
+    const bool has_digit = answer.find_first_of("0123456789") != kNone;
+    if (has_digit && is_bare(answer) && is_worked_out(answer)) return true;
+  }
+  return false;
+}
+
 // "The final answer is 7." behind the last box, where it can be read.
 bool after_final_words(std::string_view text, std::string_view& answer) {
   const size_t box = text.rfind("\\boxed");
@@ -248,12 +268,6 @@ Extraction hash_answer(std::string_view text, bool is_truncated) {
   if (number.status == NumberText::Status::kMissing) return {};
   const std::string_view line = text.substr(text.rfind("####") + 4);
   return found(line.substr(0, line.find('\n')), "hash");
-}
-
-bool is_bare(std::string_view text) {
-  if (text.size() > kMaxAnswerBytes) return false;
-  const math::Parsed parsed = math::parse_answer(text);
-  return parsed.is_ok() && !parsed.expr.text.starts_with("phrase ");
 }
 
 }  // namespace
@@ -287,6 +301,7 @@ Extraction extract_answer(std::string_view completion, const ExtractOptions& opt
   }
   if (options.bare_answer && is_bare(trim(text))) return found(text, "bare");
   if (options.closing_math && closing_formula(text, answer) && is_worked_out(answer)) return found(answer, "math");
+  if (options.closing_math && closing_statement(text, answer)) return found(answer, "math");
   if (options.last_number) {
     const NumberText number = last_number(text, is_truncated);
     if (number.status == NumberText::Status::kOk) return found(number.canonical, "number");

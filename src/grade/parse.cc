@@ -121,14 +121,34 @@ std::vector<std::string> split_words(std::string_view text) {
   return words;
 }
 
+constexpr auto kShortWords =
+    std::to_array<std::string_view>({"am", "as", "at", "be", "by", "do", "go", "he", "if", "in", "is",
+                                     "it", "me", "my", "no", "of", "on", "so", "to", "up", "us", "we"});
+
+bool is_word(std::string word) {
+  if (word.size() > 6) return true;
+  for (char& c : word) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  if (word.size() == 2) return std::find(kShortWords.begin(), kShortWords.end(), word) != kShortWords.end();
+  return word.size() > 2 && word.find_first_of("eiou") != std::string::npos;
+}
+
+// A hyphen stands between letters, before a word: x-axis. Elsewhere it is a minus, and -ai is no word.
+bool has_minus(std::string_view text) {
+  for (size_t pos = text.find('-'); pos != std::string_view::npos; pos = text.find('-', pos + 1)) {
+    size_t end = pos + 1;
+    while (end < text.size() && is_letter(text[end])) ++end;
+    if (pos == 0 || !is_letter(text[pos - 1]) || end - pos < 4) return true;
+  }
+  return false;
+}
+
 bool is_language(std::string_view text, bool is_wrapped) {
   const std::vector<std::string> words = split_words(text);
-  if (words.empty()) return false;
+  if (words.empty() || has_minus(text)) return false;
   bool has_word = is_wrapped;
   for (const std::string& word : words) {
     if (!is_wrapped && (is_function_name(word) || word == "pi" || word == "infinity")) return false;
-    const bool is_word = word.size() > 6 || (word.size() > 1 && word.find_first_of("eiouEIOU") != std::string::npos);
-    has_word = has_word || (is_word && word != "or");
+    has_word = has_word || (word != "or" && is_word(word));
   }
   return has_word;
 }

@@ -58,6 +58,7 @@ class Parser {
   Expr letter(std::string name);
   Expr named(std::string name);  // subscript, primes, call
   Expr command();
+  Expr name_command(const std::string& name);
   Expr bracketed();
   Expr braces();
   Expr set_braces();

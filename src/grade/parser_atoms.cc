@@ -123,6 +123,11 @@ Expr Parser::command() {
     }
     return named(name + "." + set);
   }
+  return name_command(name);
+}
+
+// Marks over letters, operators with bounds, functions and Greek letters.
+Expr Parser::name_command(const std::string& name) {
   for (const std::string_view mark :
        {"overline", "bar", "vec", "hat", "overrightarrow", "tilde", "widehat", "underline"}) {
     if (name != mark) continue;

@@ -14,7 +14,9 @@ bool is_less(std::string_view a, std::string_view b) { return a.size() != b.size
 bool is_unit_text(std::string_view text) {
   for (size_t pos = 0; pos < text.size();) {
     if (!scan::is_letter(text[pos])) {
-      if (std::string_view(" .-/'^23()").find(text[pos]) == std::string_view::npos) return false;
+      const bool is_exponent = pos > 0 && (text[pos - 1] == '^' || scan::is_letter(text[pos - 1]));
+      const std::string_view allowed = is_exponent ? " .-/'^23()" : " .-/'^()";
+      if (allowed.find(text[pos]) == std::string_view::npos) return false;
       ++pos;
       continue;
     }

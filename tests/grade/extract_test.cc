@@ -90,6 +90,12 @@ TEST(LenientExtraction, LastFormulaMustBeWorkedOut) {
   EXPECT_EQ(lenient("What is $3 \\cdot 7$, I wonder"), "(none)");
 }
 
+TEST(LenientExtraction, LastStatementMayBeTheAnswer) {
+  EXPECT_EQ(lenient("There are 10 of them, which is 1,042.50."), "math: 1,042.50.");
+  EXPECT_EQ(lenient("It is not 5"), "(none)");
+  EXPECT_EQ(lenient("What is 3*7"), "(none)");
+}
+
 TEST(LenientExtraction, EchoOfAQuestionIsNoAnswer) {
   const GradeOptions options{.deadline_ms = 5000};
   const Grade grade =

@@ -156,6 +156,17 @@ TEST(RejectedAnswers, ExpressionsDifferWhereTheyDiffer) {
                    {"5", "5\\sqrt{3}"}});
 }
 
+TEST(RejectedAnswers, MinusIsNoHyphen) {
+  expect_rejected({{"-ai", "ai"}, {"a-bi", "a+bi"}, {"-xi", "xi"}, {"\\text{-ai}", "ai"}, {"a-ei", "a ei"}});
+  expect_equal({{"a-bi", "-bi+a"}, {"\\text{x-axis}", "x-axis"}});
+}
+
+TEST(RejectedAnswers, AboutIsNotEqual) {
+  expect_rejected(
+      {{"5", "x \\approx 5"}, {"\\pi", "\\approx\\pi"}, {"5", "5\\text{ of 23}"}, {"5", "5\\text{ not 6}"}});
+  expect_equal({{"\\frac{\\sqrt5}{2}", "\\frac{\\sqrt5}{2} \\approx 1.118"}});
+}
+
 TEST(RejectedAnswers, MatricesHaveAShape) {
   expect_rejected({{"\\begin{pmatrix}2\\\\-5\\end{pmatrix}", "\\begin{pmatrix}2&-5\\end{pmatrix}"},
                    {"\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", "\\begin{pmatrix}1&3\\\\2&4\\end{pmatrix}"},

@@ -22,7 +22,8 @@ struct ExtractOptions {
   void visit_fields(Visitor& v) {
     v("hash_mark", hash_mark, "without a box, the number after the last \"####\"");
     v("answer_line", answer_line, "then what follows the last \"Answer:\" or \"the answer is\"");
-    v("closing_math", closing_math, "then the formula on the last line, if there is one only and it is worked out");
+    v("closing_math", closing_math,
+      "then the one formula of the last line, or what its last \"is\" says, if that is worked out");
     v("bare_answer", bare_answer, "then the whole completion, if it is nothing but an answer");
     v("last_number", last_number, "then the last number of the text");
     v("reasoning_begin", reasoning_begin, "opens what is not searched; opened and never closed: no answer");
