@@ -1,15 +1,15 @@
 #include "nn/cpu_pool.h"
 
-#include <ATen/Parallel.h>
-
 #include <memory>
+
+#include "noregret/tensor/threads.h"
 
 namespace noregret {
 
 kernels::ThreadPool& cpu_pool() {
   static std::unique_ptr<kernels::ThreadPool> pool;
-  const int num_threads = at::get_num_threads();
-  if (pool == nullptr || pool->num_threads() != num_threads) pool = std::make_unique<kernels::ThreadPool>(num_threads);
+  const int count = num_threads();
+  if (pool == nullptr || pool->num_threads() != count) pool = std::make_unique<kernels::ThreadPool>(count);
   return *pool;
 }
 

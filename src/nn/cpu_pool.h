@@ -4,7 +4,7 @@
 
 namespace noregret {
 
-// The kernels' threads, as many as LibTorch's intra-op threads. One pool a process: it is what set_num_threads() sets.
+// The kernels' threads, num_threads() of them. One pool a process: it is what set_num_threads() sets.
 kernels::ThreadPool& cpu_pool();
 
 }  // namespace noregret

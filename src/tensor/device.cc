@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <fstream>
 #include <thread>
 
 #include "noregret/base/check.h"
 #include "noregret/base/error.h"
 #include "noregret/base/text.h"
+#include "noregret/tensor/threads.h"
 
 #if NOREGRET_CUDA
 #include <c10/cuda/CUDACachingAllocator.h>
@@ -21,6 +23,13 @@
 
 namespace noregret {
 namespace {
+
+int num_cores() { return static_cast<int>(std::max(1U, std::thread::hardware_concurrency())); }
+
+std::atomic<int>& thread_count() {
+  static std::atomic<int> count = num_cores();
+  return count;
+}
 
 #if NOREGRET_CUDA
 int num_gpus() { return c10::cuda::device_count(); }
@@ -87,8 +96,7 @@ bool is_cuda_build() {
 
 std::string device_name(at::Device device) {
   if (device.is_cpu()) {
-    const int num_threads = at::get_num_threads();
-    return cat("cpu, ", num_threads, num_threads == 1 ? " thread" : " threads");
+    return cat("cpu, ", num_threads(), num_threads() == 1 ? " thread" : " threads");
   }
   return cat(with_index(device).str(), " ", gpu_name(with_index(device)));
 }
@@ -112,12 +120,14 @@ ProcessMemory process_memory() {
   return {resident_pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)), heap.uordblks + heap.hblkhd};
 }
 
+int num_threads() { return thread_count(); }
+
 void set_num_threads(int num_threads) {
   if (num_threads < 0) {
     throw ConfigError(cat("threads: ", num_threads, " is negative; want the number of threads, or 0 for one a core"));
   }
-  const int num_cores = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
-  at::set_num_threads(num_threads == 0 ? num_cores : num_threads);
+  thread_count() = num_threads == 0 ? num_cores() : num_threads;
+  at::set_num_threads(1);
 }
 
 }  // namespace noregret

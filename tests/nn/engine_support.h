@@ -1,11 +1,10 @@
 #pragma once
 
-#include <ATen/Parallel.h>
-
 #include <cstring>
 
 #include "noregret/kernels/isa.h"
 #include "noregret/tensor/device.h"
+#include "noregret/tensor/threads.h"
 #include "tests/nn/nn_support.h"
 
 namespace noregret {
@@ -14,7 +13,7 @@ namespace noregret {
 class EngineSetting {
  public:
   EngineSetting(kernels::Isa isa, int num_threads)
-      : isa_before_(kernels::current_isa()), threads_before_(at::get_num_threads()) {
+      : isa_before_(kernels::current_isa()), threads_before_(noregret::num_threads()) {
     kernels::force_isa(isa);
     set_num_threads(num_threads);
   }

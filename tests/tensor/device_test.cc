@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "noregret/base/error.h"
+#include "noregret/tensor/threads.h"
 
 namespace noregret {
 namespace {
@@ -68,7 +69,14 @@ TEST(Device, NameOfTheCpuCountsThreads) {
 
 TEST(Device, ZeroThreadsIsOneACore) {
   set_num_threads(0);
-  EXPECT_EQ(at::get_num_threads(), static_cast<int>(std::thread::hardware_concurrency()));
+  EXPECT_EQ(num_threads(), static_cast<int>(std::thread::hardware_concurrency()));
+}
+
+TEST(Device, OperatorsOfLibTorchHaveNoThreadsThatWaitBusily) {
+  set_num_threads(3);
+  EXPECT_EQ(num_threads(), 3);
+  EXPECT_EQ(at::get_num_threads(), 1);
+  set_num_threads(0);
 }
 
 TEST(Device, NegativeThreadsAreAConfigError) {
