@@ -52,14 +52,15 @@ bool box_at(std::string_view text, size_t command, size_t size, Box& box) {
     return true;
   }
   size_t end = pos;  // \boxed 5
-  while (end < text.size() && std::string_view(" \n\t$.,;}").find(text[end]) == kNone) ++end;
+  const size_t limit = std::min(text.size(), pos + kMaxAnswerBytes);
+  while (end < limit && std::string_view(" \n\t$.,;}").find(text[end]) == kNone) ++end;
   if (end < text.size() && text[end] == '.' && end + 1 < text.size() && scan::is_digit(text[end + 1])) {
     ++end;
     while (end < text.size() && scan::is_digit(text[end])) ++end;
   }
   box.content = text.substr(pos, end - pos);
   box.end = end;
-  return !box.content.empty();
+  return !box.content.empty() && box.content.size() < kMaxAnswerBytes;
 }
 
 // Complete boxes from the last one backwards, outer ones before those within; at most as many as are asked for.
