@@ -32,13 +32,20 @@ DescriptorPair make_pipe() {
   return DescriptorPair{Descriptor(ends[0]), Descriptor(ends[1])};
 }
 
-DescriptorPair make_socket_pair() {
+namespace {
+
+DescriptorPair socket_pair_of(int type) {
   std::array<int, 2> ends{};
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+  if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     throw IoError(cat("cannot make a socket pair: ", errno_text(errno)));
   }
   return DescriptorPair{Descriptor(ends[0]), Descriptor(ends[1])};
 }
+
+}  // namespace
+
+DescriptorPair make_socket_pair() { return socket_pair_of(SOCK_STREAM); }
+DescriptorPair make_message_socket_pair() { return socket_pair_of(SOCK_SEQPACKET); }
 
 std::string errno_text(int error) { return std::generic_category().message(error); }
 

@@ -1,10 +1,11 @@
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <filesystem>
+#include <memory>
 
+#include "noregret/base/child_process.h"
+#include "noregret/base/descriptor.h"
 #include "noregret/grade/worker_protocol.h"
 
 namespace noregret::math {
@@ -13,9 +14,6 @@ namespace noregret::math {
 class Worker {
  public:
   explicit Worker(std::filesystem::path program) : program_(std::move(program)) {}
-  ~Worker() { stop(); }
-  Worker(const Worker&) = delete;
-  Worker& operator=(const Worker&) = delete;
 
   enum class Status { kAnswered, kTimeout, kCrashed };
   struct Answer {
@@ -33,8 +31,8 @@ class Worker {
   std::optional<Reply> receive(Clock::time_point deadline, Status& status) const;
 
   std::filesystem::path program_;
-  pid_t pid_ = -1;
-  int socket_ = -1;
+  std::unique_ptr<ChildProcess> process_;
+  Descriptor socket_;
   uint32_t sequence_ = 0;
   int num_asked_ = 0;  // of this process
 };

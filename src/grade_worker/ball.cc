@@ -1,5 +1,6 @@
 #include "grade_worker/ball.h"
 
+#include "grade_worker/flint_rational.h"
 #include "noregret/grade/rational.h"
 
 namespace noregret::math {
@@ -9,11 +10,7 @@ namespace {
 constexpr long kMaxExponentBits = 256;
 
 void set_rational(Ball& ball, const mpq_class& value, long precision) {
-  fmpq_t rational;
-  fmpq_init(rational);
-  fmpq_set_mpq(rational, value.get_mpq_t());
-  acb_set_fmpq(ball.get(), rational, precision);
-  fmpq_clear(rational);
+  acb_set_fmpq(ball.get(), FlintRational(value).get(), precision);
 }
 
 void set_unknown(Ball& ball) { acb_indeterminate(ball.get()); }
@@ -158,7 +155,7 @@ class Evaluator {
   Ball logarithm(const Expr& expr) {
     Ball result;
     acb_log(result.get(), value(expr.args[0]).get(), precision_);
-    const bool is_decimal = expr.text == "lg" || (expr.text == "log" && expr.args.size() == 1 && point_.log_is_decimal);
+    const bool is_decimal = is_decimal_log(expr, point_.log_is_decimal);
     if (!is_decimal && expr.args.size() == 1) return result;
     Ball base;
     if (is_decimal) {
@@ -249,6 +246,10 @@ bool is_trigonometric(std::string_view name) {
     if (name == one) return true;
   }
   return false;
+}
+
+bool is_decimal_log(const Expr& expr, bool log_is_decimal) {
+  return expr.text == "lg" || (expr.text == "log" && expr.args.size() == 1 && log_is_decimal);
 }
 
 bool Ball::is_tiny(long exponent) const {

@@ -36,7 +36,8 @@ struct Point {
   bool log_is_decimal = false;          // what "log" without a base means
 };
 
-bool is_trigonometric(std::string_view name);  // takes an angle, which may be given in degrees
+bool is_trigonometric(std::string_view name);                // takes an angle, which may be given in degrees
+bool is_decimal_log(const Expr& expr, bool log_is_decimal);  // of a log, ln or lg: has it the base 10?
 
 // The value at the point, to about `precision` bits; not finite where it has none. Real odd roots of negative numbers
 // are real: (-8)^(1/3) is -2.

@@ -2,6 +2,7 @@
 
 #include "grade_worker/ball.h"
 #include "grade_worker/calcium_headers.h"
+#include "grade_worker/flint_rational.h"
 #include "noregret/grade/rational.h"
 
 namespace noregret::math {
@@ -90,13 +91,7 @@ class Lowering {
   }
 
  private:
-  void set(Number& result, const mpq_class& value) {
-    fmpq_t rational;
-    fmpq_init(rational);
-    fmpq_set_mpq(rational, value.get_mpq_t());
-    ca_set_fmpq(result.get(), rational, ctx_);
-    fmpq_clear(rational);
-  }
+  void set(Number& result, const mpq_class& value) { ca_set_fmpq(result.get(), FlintRational(value).get(), ctx_); }
 
   void constant(Number& result, std::string_view name) {
     if (name == "pi") {
@@ -147,7 +142,7 @@ class Lowering {
   Number logarithm(const Expr& expr) {
     Number result(context_);
     ca_log(result.get(), value(expr.args[0]).get(), ctx_);
-    const bool is_decimal = expr.text == "lg" || (expr.text == "log" && expr.args.size() == 1 && log_is_decimal_);
+    const bool is_decimal = is_decimal_log(expr, log_is_decimal_);
     if (!is_decimal && expr.args.size() == 1) return result;
     Number base(context_);
     if (is_decimal) {

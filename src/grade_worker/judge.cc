@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "grade_worker/ball.h"
+#include "grade_worker/flint_rational.h"
 #include "grade_worker/rational_function.h"
 #include "noregret/base/rng.h"
 #include "noregret/grade/rational.h"
@@ -57,12 +58,10 @@ class Points {
     const int number = count_++;
     for (const std::string& letter : letters_) {
       const bool is_negative = number == 0 ? false : number == 1 ? true : rng_.below(2) == 1;
-      fmpq_t value;
-      fmpq_init(value);
       const auto above = static_cast<slong>(125 + rng_.below(3875));
-      fmpq_set_si(value, is_negative ? -above : above, 1009);  // a prime, so that no two are related by small factors
-      acb_set_fmpq(point.letters[letter].get(), value, kPrecision);
-      fmpq_clear(value);
+      mpq_class value(is_negative ? -above : above, 1009);  // a prime, so that no two are related by small factors
+      value.canonicalize();
+      acb_set_fmpq(point.letters[letter].get(), FlintRational(value).get(), kPrecision);
     }
     return point;
   }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "grade_worker/calcium_headers.h"
+#include "grade_worker/flint_rational.h"
 #include "noregret/grade/rational.h"
 
 namespace noregret::math {
@@ -151,11 +152,7 @@ class Lowering {
 
  private:
   void set(Function& result, const mpq_class& value) {
-    fmpq_t rational;
-    fmpq_init(rational);
-    fmpq_set_mpq(rational, value.get_mpq_t());
-    fmpz_mpoly_q_set_fmpq(result.get(), rational, context_);
-    fmpq_clear(rational);
+    fmpz_mpoly_q_set_fmpq(result.get(), FlintRational(value).get(), context_);
   }
 
   void power(Function& result, Function base, long exponent) {

@@ -46,7 +46,7 @@ struct CommandLine {
   GenerateArgs generate;
   ScoreArgs score;
   TokenizeArgs tokenize;
-  ExportArgs export_;
+  ExportArgs exported;
   RewardTestArgs reward_test;
   GradeArgs grade;
   std::string gguf, import_dir, import_dtype = "bf16";
@@ -72,8 +72,7 @@ void add_train(CLI::App& app, CommandLine& line, const RewardHost& host) {
   verb->add_option("--steps", args.steps, "updates in all, also on resume")->check(whole_number(0, kMaxInteger));
   verb->add_option("--threads", args.threads, "CPU threads")->check(whole_number(1, 1024));
   verb->footer("Example: noregret train configs/quickstart/rl.yaml --set optimizer.lr=1e-3 --run-dir runs/try");
-  verb->callback(
-      [&line, host] { line.chosen = [&line, host] { return run_train(line.train, host); }; });
+  verb->callback([&line, host] { line.chosen = [&line, host] { return run_train(line.train, host); }; });
 }
 
 void add_eval(CLI::App& app, CommandLine& line, const RewardHost& host) {
@@ -92,8 +91,7 @@ void add_eval(CLI::App& app, CommandLine& line, const RewardHost& host) {
   verb->add_option("--limit", args.limit, "problems")->check(whole_number(1, kMaxCount));
   verb->add_option("--output", args.output, "write every completion as JSON lines");
   verb->add_flag("--json", args.json, "print one JSON object");
-  verb->callback(
-      [&line, host] { line.chosen = [&line, host] { return run_eval(line.eval, host); }; });
+  verb->callback([&line, host] { line.chosen = [&line, host] { return run_eval(line.eval, host); }; });
 }
 
 void add_generate(CLI::App& app, CommandLine& line) {
@@ -158,25 +156,25 @@ void add_grade(CLI::App& app, CommandLine& line) {
 }
 
 void add_files(CLI::App& app, CommandLine& line) {
-  CLI::App* import =
+  // Not `import` and `export`: words of the language.
+  CLI::App* importing =
       app.add_subcommand("import", "GGUF to a Hugging Face folder (llama; F32, F16, BF16, Q8_0, Q4_0, Q4_1)");
-  import->add_option("gguf", line.gguf, "GGUF file")->required();
-  import->add_option("out", line.import_dir, "folder to make; must not exist")->required();
-  import->add_option("--dtype", line.import_dtype, "of the weights written: f32, bf16")
+  importing->add_option("gguf", line.gguf, "GGUF file")->required();
+  importing->add_option("out", line.import_dir, "folder to make; must not exist")->required();
+  importing->add_option("--dtype", line.import_dtype, "of the weights written: f32, bf16")
       ->check(CLI::IsMember({"f32", "bf16"}));
-  import->callback([&line] { line.chosen = [&line] { return run_import(line.gguf, line.import_dir, line.import_dtype);
-};
-}  // namespace
-);
+  importing->callback(
+      [&line] { line.chosen = [&line] { return run_import(line.gguf, line.import_dir, line.import_dtype); }; });
 
-CLI::App* export_ = app.add_subcommand("export", "A run's adapter as a PEFT folder, or merged as a Hugging Face model");
-export_->add_option("source", line.export_.source, "a run or a checkpoint")->required();
-export_->add_option("out", line.export_.out_dir, "folder to make; must not exist")->required();
-export_->add_flag("--merge", line.export_.merge, "add the adapter to the base weights");
-export_->add_option("--dtype", line.export_.dtype, "of merged weights: f32, bf16, f16; default as the base")
-    ->check(CLI::IsMember({"f32", "bf16", "f16"}));
-export_->callback([&line] { line.chosen = [&line] { return run_export(line.export_); }; });
-}  // namespace noregret
+  CLI::App* exporting =
+      app.add_subcommand("export", "A run's adapter as a PEFT folder, or merged as a Hugging Face model");
+  exporting->add_option("source", line.exported.source, "a run or a checkpoint")->required();
+  exporting->add_option("out", line.exported.out_dir, "folder to make; must not exist")->required();
+  exporting->add_flag("--merge", line.exported.merge, "add the adapter to the base weights");
+  exporting->add_option("--dtype", line.exported.dtype, "of merged weights: f32, bf16, f16; default as the base")
+      ->check(CLI::IsMember({"f32", "bf16", "f16"}));
+  exporting->callback([&line] { line.chosen = [&line] { return run_export(line.exported); }; });
+}
 
 void add_checks(CLI::App& app, CommandLine& line, const RewardHost& host) {
   CLI::App* check = app.add_subcommand("check", "Resolve and validate a config, print it; reads no weights");
@@ -185,14 +183,14 @@ void add_checks(CLI::App& app, CommandLine& line, const RewardHost& host) {
       ->type_name("KEY=VALUE")
       ->allow_extra_args(false)
       ->take_all();
-  check->callback([&line, host] {
-    line.chosen = [&line, host] { return run_check(line.check_config, line.check_set, host); };
-  });
+  check->callback(
+      [&line, host] { line.chosen = [&line, host] { return run_check(line.check_config, line.check_set, host); }; });
 
   CLI::App* reward = app.add_subcommand("reward", "Work with reward plugins");
   reward->require_subcommand(1);
   CLI::App* test = reward->add_subcommand("test", "Run a plugin on items as the trainer would");
-  test->add_option("plugin", line.reward_test.plugin, "bare name, path of a shared library or a Python file, or http:// address")
+  test->add_option("plugin", line.reward_test.plugin,
+                   "bare name, path of a shared library or a Python file, or http:// address")
       ->required();
   test->add_option("--input", line.reward_test.input,
                    "lines {\"prompt\", \"completion\", \"reference\", \"metadata\"} and, if it helps, a right "
@@ -206,9 +204,7 @@ void add_checks(CLI::App& app, CommandLine& line, const RewardHost& host) {
   test->add_option("--workers", line.reward_test.workers, "processes, or requests in flight; 0 = one a core")
       ->check(whole_number(0, 64));
   test->add_flag("--json", line.reward_test.json, "JSON lines instead of a table");
-  test->callback([&line, host] {
-    line.chosen = [&line, host] { return run_reward_test(line.reward_test, host); };
-  });
+  test->callback([&line, host] { line.chosen = [&line, host] { return run_reward_test(line.reward_test, host); }; });
 
   app.add_subcommand("version", "Print the version")->callback([&line] { line.chosen = run_version; });
 }

@@ -111,7 +111,6 @@ GoldCheck check_gold(const Rubric& rubric, const std::vector<TestItem>& items) {
     }
     ++check.num_gold;
     check.num_full += full < twins.size() ? 1 : 0;
-    check.num_checked += full < twins.size() ? 1 : 0;
     check.num_fooled += is_fooled ? 1 : 0;
     if (full == twins.size() && !check.ignores_reference) {
       tell(check, cat(item.where, ": the right answer ", quoted(twins[begin].right), " gets ",
@@ -126,7 +125,7 @@ std::string gold_text(const GoldCheck& check) {
   if (check.num_gold == 0) return "no line has a reference or a gold completion: whether right gets more is not known";
   if (check.ignores_reference) return "right and wrong answers get the same: this reward does not tell them apart";
   std::string text = cat("right answers: ", check.num_full, " of ", check.num_gold,
-                         " get full marks\nwrong answers: ", check.num_fooled, " of ", check.num_checked, " do");
+                         " get full marks\nwrong answers: ", check.num_fooled, " of ", check.num_full, " do");
   for (const std::string& problem : check.problems) text += "\n" + problem;
   return text;
 }

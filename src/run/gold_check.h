@@ -16,10 +16,9 @@ struct TestItem {
 
 // Whether right answers get full marks and wrong ones do not.
 struct GoldCheck {
-  int64_t num_gold = 0;     // items with a reference or a gold completion
-  int64_t num_full = 0;     // of those, that get full marks
-  int64_t num_checked = 0;  // of those, whose wrong twin was judged
-  int64_t num_fooled = 0;   // wrong twins with full marks
+  int64_t num_gold = 0;    // items with a reference or a gold completion
+  int64_t num_full = 0;    // of those, that get full marks; their wrong twins are judged
+  int64_t num_fooled = 0;  // wrong twins with full marks
   bool ignores_reference = false;
   std::vector<std::string> problems;  // a line each
   bool is_good() const { return problems.empty(); }

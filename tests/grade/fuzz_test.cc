@@ -5,6 +5,8 @@
 
 #include "tests/grade/grading.h"
 #include "tests/grade/random_tree.h"
+#include "tests/grade/tree_image.h"
+#include "tests/grade/tree_text.h"
 
 namespace noregret {
 namespace {

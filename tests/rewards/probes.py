@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -80,7 +81,7 @@ def much_memory():
 
 def large_file():
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    with open("/tmp/large", "wb") as file:
+    with open(os.path.join(tempfile.gettempdir(), "large"), "wb") as file:
         for _ in range(256):
             file.write(b"x" * (1 << 20))
 

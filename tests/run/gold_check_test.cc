@@ -28,7 +28,7 @@ TEST(GoldCheck, RightAnswersGetFullMarksInSomeForm) {
     const GoldCheck check = check_gold(rubric_of(plugin), {item_of("18"), item_of("-3"), item_of("1,000")});
     EXPECT_TRUE(check.is_good()) << plugin << testing::PrintToString(check.problems);
     EXPECT_EQ(check.num_full, 3) << plugin;
-    EXPECT_EQ(check.num_checked, 3) << plugin;
+    EXPECT_EQ(check.num_full, 3) << plugin;
     EXPECT_EQ(check.num_fooled, 0) << plugin;
   }
 }

@@ -237,9 +237,8 @@ TEST_F(TrainerTest, TooManyFailedRewardsStopTheRunWithACheckpoint) {
   config.train.steps = 20;
   config.rollout.max_failed = 0.2;
   config.rollout.failed_steps = 10;
-  const std::string error = message_of<RewardFailureError>([&] {
-    train(config, run_dir(), std::make_unique<Letters>(std::vector<std::string>(6, "")));
-  });
+  const std::string error = message_of<RewardFailureError>(
+      [&] { train(config, run_dir(), std::make_unique<Letters>(std::vector<std::string>(6, ""))); });
   EXPECT_THAT(error, testing::StartsWith("after step 3: 576 rewards failed"));  // 2 of 10 steps are what is allowed
   EXPECT_THAT(error, HasSubstr("the reference is empty"));
   EXPECT_THAT(error, HasSubstr("step_000003"));

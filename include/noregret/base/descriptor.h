@@ -25,8 +25,10 @@ struct DescriptorPair {
   Descriptor first;
   Descriptor second;
 };
-DescriptorPair make_pipe();         // read end, write end. Throws IoError
-DescriptorPair make_socket_pair();  // a stream in both directions. Throws IoError
+// All of these throw IoError.
+DescriptorPair make_pipe();                 // read end, write end
+DescriptorPair make_socket_pair();          // a stream in both directions
+DescriptorPair make_message_socket_pair();  // messages that stay whole, in both directions
 
 // "No space left on device": the text of an errno value.
 std::string errno_text(int error);

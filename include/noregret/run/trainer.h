@@ -49,7 +49,7 @@ class Trainer {
   void restore(const fs::path& checkpoint);
   void take_step(RunSummary& summary);
   void note_failures(const std::vector<TrajectoryGroup>& groups);
-  void watch_failures() const;  // throws RewardFailureError
+  void watch_failures() const;           // throws RewardFailureError
   void close_step(RunSummary& summary);  // evaluates where due, writes the step's metrics
   void evaluate(Metrics& metrics, RunSummary& summary);
   void save();
