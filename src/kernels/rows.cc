@@ -167,7 +167,7 @@ bool sample(ThreadPool& pool, int64_t num_rows, int64_t vocab_size, const float*
       before += weights[i];
       if (before > threshold) break;
     }
-    // Rounding may leave the threshold above all of a last tile of zeros: then the last id that has a weight.
+    // Rounding may lead to the last tile though it holds zeros alone: then the last id that has a weight.
     for (int64_t i = end - 1; token < 0; --i) {
       if (weights[i] > 0.0f) token = i;
     }

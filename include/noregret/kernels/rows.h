@@ -40,8 +40,9 @@ void token_scores(ThreadPool& pool, int64_t num_rows, int64_t vocab_size, const 
 void token_gradients(ThreadPool& pool, int64_t num_rows, int64_t vocab_size, float* logits, const int64_t* targets,
                      float temperature, const float* coefficients);
 // One token a row by inverse CDF: weights e^(z - max) summed in tiles of 256, tile after tile; the token is the first
-// whose cumulative sum exceeds uniform * total. Temperature 0 takes the arg max (the lowest id on ties), and log-probs
-// at temperature 1. logprobs are token_scores()'s, bit for bit. Returns false when a row is not finite.
+// whose cumulative sum exceeds uniform * total, uniforms being in [0, 1). Temperature 0 takes the arg max (the lowest
+// id on ties), and log-probs at temperature 1. logprobs are token_scores()'s, bit for bit. Returns false when a row is
+// not finite.
 [[nodiscard]] bool sample(ThreadPool& pool, int64_t num_rows, int64_t vocab_size, const float* logits,
                           float temperature, const float* uniforms, int64_t* tokens, float* logprobs);
 

@@ -1,0 +1,3 @@
+#pragma once
+
+#define NOREGRET_INLINE inline __attribute__((always_inline))
