@@ -1,6 +1,5 @@
 #include "noregret/objective/policy_loss.h"
 
-#include <ATen/ops/log_softmax.h>
 #include <ATen/ops/minimum.h>
 
 #include "noregret/base/check.h"
@@ -8,20 +7,6 @@
 
 namespace noregret {
 namespace {
-
-Tensor log_distribution(const char* what, const Tensor& logits, double temperature) {
-  check_rank(cat(what, ": logits"), logits, 2);
-  if (!logits.is_floating_point()) {
-    throw ShapeError(cat(what, ": logits are ", c10::toString(logits.scalar_type()), ", want a float dtype"));
-  }
-  if (!(temperature > 0)) {
-    throw ConfigError(cat(what, ": temperature is ", temperature,
-                          ", want > 0; for greedy decoding take the likeliest "
-                          "token and score it at temperature 1"));
-  }
-  const Tensor wide = logits.to(at::kFloat);
-  return at::log_softmax(temperature == 1.0 ? wide : wide.div(temperature), 1);
-}
 
 double number(const Tensor& scalar) { return scalar.item<double>(); }
 
@@ -62,18 +47,6 @@ Surrogate surrogate(const ObjectiveOptions& options, const Tensor& logprobs, con
 }
 
 }  // namespace
-
-Tensor token_logprobs(const Tensor& logits, const Tensor& targets, double temperature) {
-  const Tensor logprobs = log_distribution("token_logprobs", logits, temperature);
-  check_shape("token_logprobs: targets", targets, {logits.size(0)});
-  check_dtype("token_logprobs: targets", targets, at::kLong);
-  return logprobs.gather(1, targets.unsqueeze(1)).squeeze(1);
-}
-
-Tensor token_entropy(const Tensor& logits, double temperature) {
-  const Tensor logprobs = log_distribution("token_entropy", logits, temperature);
-  return logprobs.exp().mul(logprobs).sum(1).neg();
-}
 
 LossResult policy_loss(const ObjectiveOptions& options, const Tensor& logprobs, const Tensor& entropy,
                        const Microbatch& batch, int64_t num_loss_tokens) {

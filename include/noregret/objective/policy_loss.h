@@ -6,14 +6,6 @@
 
 namespace noregret {
 
-// Natural log of the probability of each target token at the sampler's temperature, and the entropy of the
-// distribution.
-//   logits [M, V] any float dtype, targets [M] int64 in [0, V), temperature > 0
-//   returns [M] f32 each, differentiable in logits; the log-softmax runs in f32
-// Throws ShapeError, ConfigError on temperature <= 0.
-Tensor token_logprobs(const Tensor& logits, const Tensor& targets, double temperature);
-Tensor token_entropy(const Tensor& logits, double temperature);
-
 struct LossResult {
   Tensor loss;         // scalar f32: this microbatch's part of the step's loss, differentiable in `logprobs`
   MetricSums metrics;  // policy/{entropy, ratio_max, clip_frac, kl_reference}: those that the objective has
