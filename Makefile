@@ -70,7 +70,7 @@ cuda-compile:  ## compile the CUDA build into build-cuda (needs a CUDA toolkit, 
 	cmake --build build-cuda -j $(JOBS) --target noregret plugins gpu_test
 
 format:  ## clang-format all C++ sources
-	clang-format -i $$(git ls-files '*.cc' '*.h')
+	clang-format -i $$(git ls-files '*.cc' '*.h' '*.cu' '*.cuh')
 
 clean:  ## remove build folders; runs, models and downloads stay
 	rm -rf $(BUILD) build-bench build-cuda build-fuzz build-gpu

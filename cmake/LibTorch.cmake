@@ -36,6 +36,13 @@ set_target_properties(nr::torch PROPERTIES
 # keeps it linked though nothing names a symbol of it. Its own needs (cuDNN, NCCL, ...) are found when a program starts, through the
 # RPATH of a complete Python site or LD_LIBRARY_PATH; a machine that only compiles does not have them.
 if(NOREGRET_CUDA)
+  set(NOREGRET_CUDA_ARCHITECTURES 90a CACHE STRING "GPU architectures that kernels are compiled for")
+  set(CMAKE_CUDA_ARCHITECTURES ${NOREGRET_CUDA_ARCHITECTURES})
+  set(CMAKE_CUDA_STANDARD 17)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  set(CMAKE_CUDA_RUNTIME_LIBRARY Shared)
+  enable_language(CUDA)
+  set(CMAKE_CUDA_FLAGS_RELEASE "-O3 -DNDEBUG")
   find_package(CUDAToolkit 13 REQUIRED)
   foreach(name c10_cuda torch_cuda)
     if(NOT EXISTS ${NOREGRET_TORCH_LIB_DIR}/lib${name}.so)

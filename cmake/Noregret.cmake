@@ -2,10 +2,13 @@ option(NOREGRET_WERROR "Warnings in our own sources are errors" ON)
 
 # Warnings and hardening of our own targets. _FORTIFY_SOURCE is an error without optimization.
 add_library(noregret_flags INTERFACE)
-target_compile_options(noregret_flags INTERFACE
+set(noregret_cxx_options
   -Wall -Wextra $<$<BOOL:${NOREGRET_WERROR}>:-Werror> -Wno-missing-field-initializers
   -D_GLIBCXX_ASSERTIONS $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE> $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>
   -fstack-protector-strong)
+target_compile_options(noregret_flags INTERFACE
+  "$<$<NOT:$<COMPILE_LANGUAGE:CUDA>>:${noregret_cxx_options}>"
+  $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>)
 target_link_options(noregret_flags INTERFACE -Wl,-z,relro,-z,now)
 
 # One static library a module. Public headers: include/noregret/<name>/; sources and private headers: src/<name>/.

@@ -1,0 +1,184 @@
+#include <algorithm>
+
+#include "kernels/cuda/device_math.cuh"
+#include "kernels/cuda/launch.cuh"
+
+namespace noregret::kernels::cuda {
+namespace {
+
+constexpr int kThreads = 128;
+constexpr int kNumWarps = kThreads / kWarp;
+constexpr int kAhead = 4;          // 16-byte loads of each row of w that are in flight in a lane
+constexpr int kChunk = kWarp * 8;  // elements that a warp takes of a row at a time
+constexpr int kBlocksPerSm = 8;
+constexpr int kMaxItems = 32;   // of a block whose warps share rows
+constexpr int kLongRow = 4096;  // from which on the warps of a block share a row
+
+enum class Result { kProduct, kSum, kSwiglu };
+
+struct Args {
+  int num_rows, in, out;
+  const Bf16* x;
+  int64_t x_stride;
+  const Bf16* w;
+  int64_t w_stride;
+  Bf16* y;
+  int64_t y_stride;
+};
+
+template <int kRows, int kOuts, Result kResult>
+__device__ void write_result(const Args& args, int item, const float (&sums)[kRows][kOuts]) {
+#pragma unroll
+  for (int row = 0; row < kRows; ++row) {
+    if (row >= args.num_rows) return;
+    if constexpr (kResult == Result::kSwiglu) {
+      args.y[row * args.y_stride + item] =
+          to_bf16(silu(to_float(to_bf16(sums[row][0]))) * to_float(to_bf16(sums[row][1])));
+    } else {
+#pragma unroll
+      for (int o = 0; o < kOuts; ++o) {
+        if (item * kOuts + o >= args.out) continue;
+        Bf16* to = args.y + row * args.y_stride + item * kOuts + o;
+        *to = to_bf16(kResult == Result::kSum ? sums[row][o] + to_float(*to) : sums[row][o]);
+      }
+    }
+  }
+}
+
+// An item is kOuts rows of w (neighbours, or, for swiglu, one of the gate's and the same one of up's) times all rows of
+// x. A warp, or, with kIsShared, the warps of a block together, take every so-many-th item; loads run ahead from one
+// item into the next, and begin before x is there.
+template <int kRows, int kOuts, Result kResult, bool kIsShared>
+__global__ void __launch_bounds__(kThreads) skinny_kernel(Args args, int num_items) {
+  __shared__ float shared[kIsShared ? kMaxItems : 1][kNumWarps][kRows * kOuts];
+  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
+  const int first_item = kIsShared ? static_cast<int>(blockIdx.x) : static_cast<int>(blockIdx.x) * kNumWarps + warp;
+  const int item_step = static_cast<int>(gridDim.x) * (kIsShared ? 1 : kNumWarps);
+  const int first_k = (kIsShared ? warp * kChunk : 0) + lane * 8, k_step = kIsShared ? kNumWarps * kChunk : kChunk;
+  const int chunks_per_item = (args.in + k_step - 1) / k_step;
+
+  uint4 weights[kAhead][kOuts];
+  const auto load = [&](uint4(&to)[kOuts], int item, int chunk) {
+    const int k = first_k + chunk * k_step;
+    if (item >= num_items || k >= args.in) return;
+#pragma unroll
+    for (int o = 0; o < kOuts; ++o) {
+      const int row = kResult == Result::kSwiglu ? item + o * args.out : min(item * kOuts + o, args.out - 1);
+      to[o] = __ldcs(reinterpret_cast<const uint4*>(args.w + row * args.w_stride + k));
+    }
+  };
+  int load_item = first_item, load_chunk = 0;
+  const auto load_next = [&](uint4(&to)[kOuts]) {
+    load(to, load_item, load_chunk);
+    if (++load_chunk == chunks_per_item) {
+      load_chunk = 0;
+      load_item += item_step;
+    }
+  };
+#pragma unroll
+  for (int u = 0; u < kAhead; ++u) load_next(weights[u]);
+  wait_for_inputs();
+
+  float sums[kRows][kOuts] = {};
+  int item = first_item, chunk = 0, num_done = 0;
+  while (item < num_items) {
+#pragma unroll
+    for (int u = 0; u < kAhead; ++u) {
+      if (item >= num_items) break;
+      const int k = first_k + chunk * k_step;
+      if (k < args.in) {
+        Vector8 factors[kOuts];
+#pragma unroll
+        for (int o = 0; o < kOuts; ++o) factors[o] = unpack(weights[u][o]);
+#pragma unroll
+        for (int row = 0; row < kRows; ++row) {
+          const Vector8 v = load8(args.x + min(row, args.num_rows - 1) * args.x_stride + k);
+#pragma unroll
+          for (int o = 0; o < kOuts; ++o) sums[row][o] = dot(v, factors[o], sums[row][o]);
+        }
+      }
+      load_next(weights[u]);
+      if (++chunk < chunks_per_item) continue;
+      chunk = 0;
+#pragma unroll
+      for (int i = 0; i < kRows * kOuts; ++i) {
+        float& sum = sums[i / kOuts][i % kOuts];
+        sum = warp_sum(sum);
+        if (kIsShared && lane == 0) shared[num_done][warp][i] = sum;
+      }
+      if (!kIsShared && lane == 0) write_result<kRows, kOuts, kResult>(args, item, sums);
+#pragma unroll
+      for (int i = 0; i < kRows * kOuts; ++i) sums[i / kOuts][i % kOuts] = 0.0f;
+      ++num_done;
+      item += item_step;
+    }
+  }
+  if constexpr (kIsShared) {
+    __syncthreads();
+    if (static_cast<int>(threadIdx.x) >= num_done) return;
+    float joined[kRows][kOuts];
+#pragma unroll
+    for (int i = 0; i < kRows * kOuts; ++i) {
+      float sum = 0.0f;
+#pragma unroll
+      for (int w = 0; w < kNumWarps; ++w) sum += shared[threadIdx.x][w][i];
+      joined[i / kOuts][i % kOuts] = sum;
+    }
+    write_result<kRows, kOuts, kResult>(args, first_item + static_cast<int>(threadIdx.x) * item_step, joined);
+  }
+}
+
+int num_processors() {
+  static const int count = [] {
+    int device = 0, found = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&found, cudaDevAttrMultiProcessorCount, device);
+    return found;
+  }();
+  return count;
+}
+
+template <int kRows, int kOuts, Result kResult>
+void launch(const char* name, Stream stream, const Args& args) {
+  const int num_items = kResult == Result::kSwiglu ? args.out : (args.out + kOuts - 1) / kOuts;
+  const int most = num_processors() * kBlocksPerSm;
+  if (args.in >= kLongRow && num_items <= most * kMaxItems) {
+    const auto num_blocks = static_cast<unsigned>(std::min(num_items, 2 * most));
+    launch_early(name, skinny_kernel<kRows, kOuts, kResult, true>, num_blocks, kThreads, 0, stream, args, num_items);
+    return;
+  }
+  const int num_blocks = std::min((num_items + kNumWarps - 1) / kNumWarps, most);
+  launch_early(name, skinny_kernel<kRows, kOuts, kResult, false>, static_cast<unsigned>(num_blocks), kThreads, 0,
+               stream, args, num_items);
+}
+
+template <Result kResult>
+void launch_for(const char* name, Stream stream, const Args& args) {
+  if (args.num_rows == 0) return;
+  if (args.num_rows > kMaxSkinnyRows || args.in % 8 != 0) refuse(name, "so many rows, or rows of this length");
+  constexpr int kOneRowOuts = kResult == Result::kSwiglu ? 2 : 1;
+  if (args.num_rows == 1) {
+    launch<1, kOneRowOuts, kResult>(name, stream, args);
+  } else if (args.num_rows == 2) {
+    launch<2, 2, kResult>(name, stream, args);
+  } else {
+    launch<4, 2, kResult>(name, stream, args);
+  }
+}
+
+}  // namespace
+
+void multiply_skinny(Stream stream, int64_t num_rows, int64_t in, int64_t out, const Bf16* x, int64_t x_stride,
+                     const Bf16* w, int64_t w_stride, bool adds, Bf16* y) {
+  const Args args{to_int(num_rows), to_int(in), to_int(out), x, x_stride, w, w_stride, y, out};
+  const auto run = adds ? launch_for<Result::kSum> : launch_for<Result::kProduct>;
+  run("multiply_skinny", stream, args);
+}
+
+void multiply_skinny_swiglu(Stream stream, int64_t num_rows, int64_t in, int64_t size, const Bf16* x, int64_t x_stride,
+                            const Bf16* w, int64_t w_stride, Bf16* y, int64_t y_stride) {
+  const Args args{to_int(num_rows), to_int(in), to_int(size), x, x_stride, w, w_stride, y, y_stride};
+  launch_for<Result::kSwiglu>("multiply_skinny_swiglu", stream, args);
+}
+
+}  // namespace noregret::kernels::cuda
