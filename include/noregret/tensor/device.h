@@ -26,8 +26,9 @@ struct ProcessMemory {
 };
 ProcessMemory process_memory();  // throws IoError where /proc cannot be read
 
-// Threads of the CPU kernels, 0 = one a core (tensor/threads.h). LibTorch's own operators, which have little to do, run on
-// the calling thread: its threads would go on waiting busily while the kernels' work. ConfigError for a negative number.
+// Threads of the CPU kernels, 0 = one a core (tensor/threads.h). LibTorch's own operators, which have little to do, run
+// on the calling thread: its threads would go on waiting busily while the kernels' work. ConfigError for a negative
+// number.
 void set_num_threads(int num_threads);
 
 }  // namespace noregret
