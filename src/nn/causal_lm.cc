@@ -6,17 +6,28 @@
 #include "nn/adapter_panels.h"
 #include "nn/aten_head.h"
 #include "nn/cpu_layer.h"
+#include "nn/cuda_layer.h"
 #include "noregret/base/check.h"
+#include "noregret/base/file.h"
 #include "noregret/base/text.h"
+#include "noregret/nn/decode_engine.h"
 
 namespace noregret {
 namespace {
 
 constexpr int64_t kSitesPerLayer = 7;  // q k v o gate up down
 
+// Says which tensors, and in which state: within a process as good as their bytes, which are far away on a device.
+std::string versions_digest(const Adapter& adapter) {
+  std::string text;
+  for (const auto& [name, tensor] : adapter.parameters())
+    text += cat(reinterpret_cast<uintptr_t>(tensor.const_data_ptr()), ":", tensor._version(), " ");
+  return sha256_hex(text);
+}
+
 }  // namespace
 
-Backend default_backend(at::Device device) { return device.is_cpu() ? Backend::kKernels : Backend::kAten; }
+Backend default_backend(at::Device device) { return device.is_cpu() ? Backend::kKernels : Backend::kCuda; }
 
 at::Device CausalLm::device() const { return device_; }
 at::ScalarType CausalLm::dtype() const { return norm_.scalar_type(); }
@@ -41,6 +52,22 @@ void CausalLm::finish() {
   }
   add_site("lm_head", head_);
   rotary_ = ops::rotary_table(config_.rope, config_.head_dim, config_.max_positions, device());
+  if (backend_ != Backend::kCuda) return;
+  if (dtype() != at::kBFloat16 || !cuda_kernels_can(config_)) {
+    backend_ = Backend::kAten;
+    return;
+  }
+  cuda_ = std::make_shared<CudaWeights>();
+  cuda_cache_ = std::make_shared<KvCache::Memory>();
+  int64_t site = 0;
+  for (const std::shared_ptr<LayerWeights>& layer : layers_) {
+    LayerWeights& w = *layer;
+    cuda_->layers.push_back(std::make_unique<CudaLayerWeights>(
+        CudaLayerWeights{FusedLinear({&w.q, &w.k, &w.v}, site), FusedLinear({&w.o}, site + 3),
+                         FusedLinear({&w.gate, &w.up}, site + 4), FusedLinear({&w.down}, site + 6)}));
+    site += kSitesPerLayer;
+  }
+  cuda_->head = std::make_unique<FusedLinear>(std::vector<Linear*>{head_.get()}, site);
 }
 
 std::vector<NamedTensor> CausalLm::parameters() const {
@@ -87,15 +114,35 @@ std::string CausalLm::digest() const { return noregret::digest(parameters()); }
 std::string CausalLm::policy_digest(const AdapterStack& stack) const {
   std::vector<std::string> digests;
   for (const Adapter* adapter : stack) {
-    digests.push_back(backend_ == Backend::kKernels ? panels_digest(*adapter, static_cast<int64_t>(sites_.size()))
-                                                    : adapter->digest());
+    switch (backend_) {
+      case Backend::kKernels:
+        digests.push_back(panels_digest(*adapter, static_cast<int64_t>(sites_.size())));
+        break;
+      case Backend::kCuda:
+        digests.push_back(versions_digest(*adapter));
+        break;
+      case Backend::kAten:
+        digests.push_back(adapter->digest());
+        break;
+    }
   }
   return join(digests, "+");
 }
 
 KvCache CausalLm::make_cache(int64_t num_slots, int64_t max_length) const {
+  if (backend_ == Backend::kCuda) {
+    const bool is_lent = cuda_cache_->keys.defined() && cuda_cache_->keys.use_count() > 1;
+    KvCache::Memory own;
+    return KvCache(config_, num_slots, max_length, device(), is_lent ? own : *cuda_cache_);
+  }
   const auto layout = backend_ == Backend::kKernels ? KvCache::Layout::kPages : KvCache::Layout::kSlabs;
   return KvCache(config_, num_slots, max_length, layout, device(), dtype());
+}
+
+DecodeEngine& CausalLm::decode_engine() const {
+  if (decode_engine_ == nullptr || !decode_engine_->is_for(*this))  // a model may have moved
+    decode_engine_ = std::make_shared<DecodeEngine>(*this);
+  return *decode_engine_;
 }
 
 Tensor CausalLm::forward(const TokenBatch& batch, const AdapterStack& stack, KvCache* cache) const {
@@ -110,7 +157,9 @@ Tensor CausalLm::forward(const TokenBatch& batch, const AdapterStack& stack, KvC
 
 ForwardPlan CausalLm::plan(const TokenBatch& batch, KvCache* cache) const {
   ForwardPlan plan;
-  if (backend_ == Backend::kKernels) {
+  if (backend_ == Backend::kCuda) {
+    plan.cuda = std::make_shared<CudaPlan>(plan_on_cuda(batch, config_, cache, rotary_, is_exact_));
+  } else if (backend_ == Backend::kKernels) {
     plan.kernels = std::make_shared<CpuPlan>(plan_on_cpu(batch, config_, cache, rotary_));
   } else {
     plan.aten = ops::plan_attention(batch, config_, cache, rotary_);
@@ -127,6 +176,10 @@ Tensor CausalLm::layer(int64_t layer_idx, const Tensor& hidden, const ForwardPla
   const int64_t site = layer_idx * kSitesPerLayer;
   if (backend_ == Backend::kKernels)
     return forward_on_cpu({&layer, &stack, site, layer_idx, config_.rms_norm_eps}, plan.kernels, config_, hidden);
+  if (backend_ == Backend::kCuda) {
+    const CudaLayer cuda{&layer, cuda_->layers[layer_idx].get(), cuda_.get(), &stack, layer_idx};
+    return forward_on_cuda(cuda, plan.cuda, config_, hidden);
+  }
   const int64_t num_heads = config_.num_heads;
   const int64_t num_kv_heads = config_.num_kv_heads;
   const Tensor x = ops::rms_norm(hidden, layer.input_norm, config_.rms_norm_eps);
@@ -146,15 +199,16 @@ Tensor CausalLm::layer(int64_t layer_idx, const Tensor& hidden, const ForwardPla
 
 Tensor CausalLm::final_norm(const Tensor& hidden) const {
   if (backend_ == Backend::kKernels) return rms_norm_on_cpu(hidden, norm_, config_.rms_norm_eps);
+  if (backend_ == Backend::kCuda) return rms_norm_on_cuda(hidden, norm_, config_.rms_norm_eps);
   return ops::rms_norm(hidden, norm_, config_.rms_norm_eps);
 }
 
 Tensor CausalLm::logits(const Tensor& hidden, const AdapterStack& stack) const {
   const int64_t site = static_cast<int64_t>(sites_.size()) - 1;
-  if (backend_ == Backend::kKernels) {
+  if (backend_ != Backend::kAten)
     NOREGRET_CHECK(!at::GradMode::is_enabled() || !hidden.requires_grad(), "logits of the kernels have no gradient");
-    return logits_on_cpu(*head_, stack, site, hidden);
-  }
+  if (backend_ == Backend::kKernels) return logits_on_cpu(*head_, stack, site, hidden);
+  if (backend_ == Backend::kCuda) return logits_on_cuda(*cuda_, stack, hidden, is_exact_);
   return ops::linear(hidden, head_->weight(), stack, site).to(at::kFloat);
 }
 
@@ -162,6 +216,7 @@ TokenScores CausalLm::token_scores(const Tensor& hidden, const Tensor& targets, 
                                    const AdapterStack& stack) const {
   const int64_t site = static_cast<int64_t>(sites_.size()) - 1;
   if (backend_ == Backend::kKernels) return token_scores_on_cpu(*head_, stack, site, hidden, targets, temperature);
+  if (backend_ == Backend::kCuda) return token_scores_on_cuda(*cuda_, stack, hidden, targets, temperature, is_exact_);
   return aten_token_scores(logits(hidden, stack), targets, temperature);
 }
 

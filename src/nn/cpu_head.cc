@@ -9,6 +9,7 @@
 #include "nn/cpu_layer.h"
 #include "nn/cpu_linear.h"
 #include "nn/cpu_pool.h"
+#include "nn/cuda_layer.h"
 #include "noregret/base/check.h"
 #include "noregret/kernels/rows.h"
 
@@ -92,6 +93,7 @@ TokenScores token_scores_on_cpu(const Linear& head, const AdapterStack& stack, i
 }
 
 bool ops::sample(const Tensor& logits, double temperature, const float* uniforms, int64_t* ids, float* logprobs) {
+  if (logits.is_cuda()) return sample_on_cuda(logits, temperature, uniforms, ids, logprobs);
   const Tensor rows = logits.cpu().contiguous();
   return kernels::sample(cpu_pool(), rows.size(0), rows.size(1), rows.const_data_ptr<float>(),
                          static_cast<float>(temperature), uniforms, ids, logprobs);

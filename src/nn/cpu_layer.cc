@@ -45,15 +45,15 @@ kernels::KvPages layer_pages(const CpuPlan& plan, int64_t index) {
 }
 
 void write_pages(const CpuPlan& plan, const kernels::KvShape& shape, const kernels::KvPages& pages, const Values& at) {
-  if (plan.shared_pages.empty()) {
+  if (plan.pages.shared.empty()) {
     append_to_pages(cpu_pool(), shape, plan.segments, at.k, at.v, pages);
     return;
   }
   // A copied page must have its content, and a prefix comes before those that go on from it.
   size_t next = 0;
   for (size_t i = 0; i < plan.segments.size(); ++i) {
-    for (; next < plan.shared_pages.size() && plan.shared_pages[next].segment == i; ++next) {
-      const CpuPlan::SharedPage& page = plan.shared_pages[next];
+    for (; next < plan.pages.shared.size() && plan.pages.shared[next].segment == i; ++next) {
+      const BatchPages::SharedPage& page = plan.pages.shared[next];
       copy_page(shape, pages, page.from, page.to, page.count);
     }
     append_to_pages(cpu_pool(), shape, {&plan.segments[i], 1}, at.k, at.v, pages);

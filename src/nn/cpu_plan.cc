@@ -6,8 +6,6 @@
 
 namespace noregret {
 
-using kernels::kPageSize;
-
 CpuPlan plan_on_cpu(const TokenBatch& batch, const HfConfig& config, KvCache* cache, const Tensor& rotary_table) {
   CpuPlan plan;
   plan.num_rows = batch.num_tokens();
@@ -23,33 +21,22 @@ CpuPlan plan_on_cpu(const TokenBatch& batch, const HfConfig& config, KvCache* ca
   }
   if (cache != nullptr) return plan;
 
-  int32_t num_pages = 0;
-  std::vector<size_t> first_of_table;
+  plan.pages = lay_out_pages(batch.segments, before);
   std::vector<size_t> family_of(batch.segments.size());
   for (size_t i = 0; i < batch.segments.size(); ++i) {
+    plan.segments[i].pages = plan.pages.tables.data() + plan.pages.first[i];
     const Segment& segment = batch.segments[i];
-    const int64_t num_shared = before[i] / kPageSize;
-    const int64_t rest = before[i] % kPageSize;
-    const auto prefix = static_cast<size_t>(segment.prefix_segment);
-    first_of_table.push_back(plan.page_tables.size());
-    for (int64_t page = 0; page < num_shared; ++page)
-      plan.page_tables.push_back(plan.page_tables[first_of_table[prefix] + page]);
-    if (rest > 0)
-      plan.shared_pages.push_back({plan.page_tables[first_of_table[prefix] + num_shared], num_pages, rest, i});
-    for (int64_t page = num_shared; page * kPageSize < before[i] + segment.length; ++page)
-      plan.page_tables.push_back(num_pages++);
     if (segment.prefix_segment < 0) {
       family_of[i] = plan.families.size();
       plan.families.push_back({.prefix = static_cast<int64_t>(i)});
     } else {
-      plan.families[family_of[prefix]].followers.push_back(static_cast<int64_t>(i));
+      plan.families[family_of[static_cast<size_t>(segment.prefix_segment)]].followers.push_back(
+          static_cast<int64_t>(i));
     }
   }
-  for (size_t i = 0; i < batch.segments.size(); ++i)
-    plan.segments[i].pages = plan.page_tables.data() + first_of_table[i];
   const kernels::KvShape shape = kv_shape(config);
-  plan.keys = at::empty({num_pages, shape.key_page()}, at::kFloat);
-  plan.values = at::empty({num_pages, shape.value_page()}, at::kFloat);
+  plan.keys = at::empty({plan.pages.num_pages, shape.key_page()}, at::kFloat);
+  plan.values = at::empty({plan.pages.num_pages, shape.value_page()}, at::kFloat);
   return plan;
 }
 

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "nn/batch_pages.h"
 #include "noregret/nn/kv_cache.h"
 #include "noregret/tensor/token_batch.h"
 
@@ -17,14 +18,8 @@ struct CpuPlan {
 
   KvCache* cache = nullptr;
   // Without a cache: pages of one layer, written by each in turn.
-  std::vector<int32_t> page_tables;
+  BatchPages pages;
   Tensor keys, values;
-  struct SharedPage {  // a segment that goes on in the middle of its prefix's last page begins with a copy of it
-    int32_t from, to;
-    int64_t count;
-    size_t segment;
-  };
-  std::vector<SharedPage> shared_pages;
   std::vector<kernels::SegmentFamily> families;
 
   std::vector<float> memory;        // between A and B of adapters

@@ -5,9 +5,14 @@
 
 #include <utility>
 
+#include "nn/cuda_linear.h"
+#include "nn/cuda_plan.h"
 #include "noregret/base/check.h"
+#include "noregret/tensor/cuda.h"
 
 namespace noregret {
+
+namespace cuda = kernels::cuda;
 
 using kernels::kPageSize;
 
@@ -28,14 +33,51 @@ KvCache::KvCache(const HfConfig& config, int64_t num_slots, int64_t max_length, 
     return;
   }
   // Room for slots that share nothing; the system gives memory to pages that are written.
-  const int64_t num_pages = num_slots * ((max_length + kPageSize - 1) / kPageSize);
+  const int64_t num_pages = pages_for(num_slots);
   for (int64_t layer = 0; layer < config.num_layers; ++layer) {
     keys_.push_back(at::empty({num_pages, shape_.key_page()}, options));
     values_.push_back(at::empty({num_pages, shape_.value_page()}, options));
   }
+  free_all_pages(num_pages, num_slots);
+}
+
+KvCache::KvCache(const HfConfig& config, int64_t num_slots, int64_t max_length, at::Device device, Memory& memory)
+    : layout_(Layout::kPages), shape_(kv_shape(config)), max_length_(max_length), lengths_(num_slots, 0) {
+  const int64_t page_size = cuda_kv_shape(config).page_size();
+  const int64_t num_pages = pages_for(num_slots) + 1;
+  if (!memory.keys.defined() || memory.keys.size(0) != config.num_layers || memory.keys.size(1) < num_pages ||
+      memory.keys.size(2) != page_size) {
+    memory = {};
+    const auto options = at::TensorOptions().device(device).dtype(at::kBFloat16);
+    memory.keys = at::zeros({config.num_layers, num_pages, page_size}, options);  // zeros, not garbage: see above
+    memory.values = at::zeros({config.num_layers, num_pages, page_size}, options);
+  }
+  memory_ = memory;
+  for (int64_t layer = 0; layer < config.num_layers; ++layer) {
+    keys_.push_back(memory_.keys.select(0, layer));
+    values_.push_back(memory_.values.select(0, layer));
+  }
+  spare_page_ = static_cast<int32_t>(num_pages - 1);
+  free_all_pages(num_pages - 1, num_slots);
+}
+
+int64_t KvCache::pages_for(int64_t num_slots) const { return num_slots * ((max_length_ + kPageSize - 1) / kPageSize); }
+
+void KvCache::free_all_pages(int64_t num_pages, int64_t num_slots) {
   tables_.resize(num_slots);
   num_users_.assign(num_pages, 0);
   for (int64_t page = num_pages - 1; page >= 0; --page) free_pages_.push_back(static_cast<int32_t>(page));
+}
+
+void KvCache::copy_page(int32_t from, int32_t to, int64_t count) {
+  if (memory_.keys.defined()) {
+    const cuda::KvShape shape{shape_.num_heads, shape_.num_kv_heads, shape_.head_dim};
+    cuda::copy_page(current_stream(memory_.keys.device()), from, to, shape, memory_.keys.size(0),
+                    memory_.keys.stride(0), bf16_data(memory_.keys), bf16_data(memory_.values));
+    return;
+  }
+  for (size_t layer = 0; layer < keys_.size(); ++layer)
+    kernels::copy_page(shape_, pages(static_cast<int64_t>(layer)), from, to, count);
 }
 
 int32_t KvCache::take_page() {
@@ -94,8 +136,7 @@ void KvCache::copy_slot(int64_t from, int64_t to) {
   }
   if (rest == 0) return;
   const int32_t page = take_page();
-  for (size_t layer = 0; layer < keys_.size(); ++layer)
-    copy_page(shape_, pages(static_cast<int64_t>(layer)), tables_[from][num_full], page, rest);
+  copy_page(tables_[from][num_full], page, rest);
   tables_[to].push_back(page);
 }
 

@@ -62,6 +62,11 @@ void Linear::set_trainable(bool is_trainable) {
   if (weight_.defined()) weight_.requires_grad_(is_trainable);
 }
 
+void Linear::move_to(const Tensor& weight) {
+  const bool is_trainable = weight_.requires_grad();
+  weight_ = weight.detach().requires_grad_(is_trainable);
+}
+
 const kernels::PackedMatrix& Linear::panels() const {
   if (weight_.defined() && (panels_ == nullptr || packed_version_ != weight_._version())) {
     panels_ = pack(weight_);

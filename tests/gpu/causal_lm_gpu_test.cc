@@ -1,5 +1,6 @@
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/cosine_similarity.h>
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -8,78 +9,141 @@
 
 #include "noregret/nn/causal_lm.h"
 #include "noregret/tensor/device.h"
-#include "tests/nn/nn_support.h"
+#include "tests/gpu/model_support.h"
 
 namespace noregret {
 namespace {
 
-const at::Device kGpu(at::kCUDA, 0);
-const std::vector<std::vector<int64_t>> kSequences = {{1, 5, 9, 13, 2, 7}, {3, 3, 30, 4}};
+using CausalLmOnGpu = GpuTest;
 
-class CausalLmOnGpu : public testing::Test {
- protected:
-  void SetUp() override {
-    if (!cuda_is_available()) GTEST_SKIP() << "no GPU";
-  }
-};
-
-TokenBatch on_device(TokenBatch batch, at::Device device) {
-  batch.ids = batch.ids.to(device);
-  batch.positions = batch.positions.to(device);
-  return batch;
-}
-
-// f32 log-probs of every next token, [N, V], on the CPU.
-Tensor logprobs(const std::string& golden, at::Device device) {
-  const at::NoGradGuard no_grad;
-  const CausalLm model = CausalLm::load(golden_dir() / golden, device);
-  const Tensor logits = logits_of(model, {}, on_device(batch_of(kSequences), device));
-  return at::log_softmax(logits.to(at::kFloat), 1).cpu();
+TEST_F(CausalLmOnGpu, Bf16ModelsRunOnTheKernelsAndOthersOnLibTorch) {
+  EXPECT_EQ(quickstart_model(kGpu).backend(), Backend::kCuda);
+  EXPECT_EQ(quickstart_model(kGpu).dtype(), at::kBFloat16);
+  EXPECT_EQ(CausalLm::load(golden_dir() / "tied", kGpu).backend(), Backend::kAten);
 }
 
 TEST_F(CausalLmOnGpu, F32LogprobsAgreeWithTheCpu) {
   for (const std::string golden : {"tied", "untied_mha", "one_kv_head", "rope_llama3"}) {
-    EXPECT_LT(max_difference(logprobs(golden, kGpu), logprobs(golden, at::kCPU)), kLogprobTolerance) << golden;
+    const CausalLm gpu = CausalLm::load(golden_dir() / golden, kGpu),
+                   cpu = CausalLm::load(golden_dir() / golden, at::kCPU);
+    const std::vector<std::vector<int64_t>> sequences = {{1, 5, 9, 13, 2, 7}, {3, 3, 30, 4}};
+    EXPECT_LT(max_difference(all_logprobs(gpu, {}, batch_on(sequences, kGpu)),
+                             all_logprobs(cpu, {}, batch_on(sequences, at::kCPU))),
+              kLogprobTolerance)
+        << golden;
   }
 }
 
-TEST_F(CausalLmOnGpu, Bf16CheckpointKeepsBf16) {
-  EXPECT_EQ(CausalLm::load(golden_dir() / "bf16", kGpu).dtype(), at::kBFloat16);
+TEST_F(CausalLmOnGpu, LogprobsWithAnAdapterAgreeWithTheCpuInF32) {
+  for (const GpuShape& shape : kGpuShapes) {
+    const Twins twins(shape, 4);
+    const auto sequences = random_sequences(shape.vocab_size, {70, 1, 33, 128});
+    const Tensor gpu = all_logprobs(twins.gpu, {&twins.gpu_adapter}, batch_on(sequences, kGpu));
+    const Tensor cpu = all_logprobs(twins.cpu, {&twins.cpu_adapter}, batch_on(sequences, at::kCPU));
+    const Tensor base = all_logprobs(twins.gpu, {}, batch_on(sequences, kGpu));
+    // Activations have 8 bits; a wrong weight, position or scale moves log-probs by more than 1, as the adapter does.
+    EXPECT_LT(mean_difference(gpu, cpu), kBf16Mean) << shape.name;
+    EXPECT_LT(max_difference(gpu, cpu), kBf16Max) << shape.name;
+    EXPECT_GT(mean_difference(gpu, base), 10 * kBf16Mean) << shape.name;
+  }
 }
 
-TEST_F(CausalLmOnGpu, Bf16LogprobsAgreeWithF32OnTheCpu) {
-  // bf16 has 8 bits: activations of a two-layer model move log-probs by about 1e-2; a wrong position or scale by far
-  // more.
-  EXPECT_LT(max_difference(logprobs("bf16", kGpu), logprobs("bf16", at::kCPU)), 0.1);
+TEST_F(CausalLmOnGpu, TwoAdaptersAddUpAndTheBaseComesBack) {
+  const GpuShape& shape = kGpuShapes[0];
+  const Twins twins(shape, 4);
+  Adapter gpu_second =
+      Adapter::create(twins.gpu.sites(), adapter_options(3, 6.0, {"q_proj", "up_proj", "down_proj"}), 9, kGpu);
+  Adapter cpu_second =
+      Adapter::create(twins.cpu.sites(), adapter_options(3, 6.0, {"q_proj", "up_proj", "down_proj"}), 9, at::kCPU);
+  fill_b(gpu_second, 0.1f, 5);
+  fill_b(cpu_second, 0.1f, 5);
+  const auto sequences = random_sequences(shape.vocab_size, {40, 40});
+  const TokenBatch on_gpu = batch_on(sequences, kGpu), on_cpu = batch_on(sequences, at::kCPU);
+  const Tensor before = all_logprobs(twins.gpu, {}, on_gpu);
+  const Tensor both = all_logprobs(twins.gpu, {&twins.gpu_adapter, &gpu_second}, on_gpu);
+  EXPECT_LT(mean_difference(both, all_logprobs(twins.cpu, {&twins.cpu_adapter, &cpu_second}, on_cpu)), kBf16Mean);
+  EXPECT_EQ(max_difference(all_logprobs(twins.gpu, {}, on_gpu), before), 0.0);
 }
 
-TEST_F(CausalLmOnGpu, DecodingWithTheCacheEqualsOnePass) {
+TEST_F(CausalLmOnGpu, AChangedAdapterIsSeenByTheNextForward) {
+  const GpuShape& shape = kGpuShapes[1];
+  const Twins twins(shape, 2);
+  const TokenBatch batch = batch_on(random_sequences(shape.vocab_size, {20}), kGpu);
+  const AdapterStack stack = {&twins.gpu_adapter};
+  const Tensor before = all_logprobs(twins.gpu, stack, batch);
+  const std::string digest = twins.gpu.policy_digest(stack);
   const at::NoGradGuard no_grad;
-  const CausalLm model = CausalLm::load(golden_dir() / "tied", kGpu);
-  const std::vector<int64_t>& ids = kSequences[0];
-  const Tensor whole = logits_of(model, {}, on_device(batch_of({ids}), kGpu)).cpu();
-  KvCache cache = model.make_cache(1, 16);
-  for (size_t i = 0; i < ids.size(); ++i) {
-    TokenBatch token = on_device(batch_of({{ids[i]}}), kGpu);
-    token.positions.fill_(static_cast<int64_t>(i));
-    token.segments[0].kv_slot = 0;
-    const Tensor step = model.logits(model.forward(token, {}, &cache), {}).cpu();
-    EXPECT_LT(max_difference(step[0], whole[static_cast<int64_t>(i)]), kLogprobTolerance) << "token " << i;
+  Tensor b = twins.gpu_adapter.parameters().back().second;
+  b.add_(5.0);
+  EXPECT_GT(max_difference(all_logprobs(twins.gpu, stack, batch), before), 0.01);
+  EXPECT_NE(twins.gpu.policy_digest(stack), digest);
+  b.sub_(5.0);
+  EXPECT_LT(max_difference(all_logprobs(twins.gpu, stack, batch), before), 0.01);
+}
+
+TEST_F(CausalLmOnGpu, ASharedPrefixIsAsGoodAsOneForEachSequence) {
+  for (const GpuShape& shape : kGpuShapes) {
+    const Twins twins(shape, 4);
+    const SharedBatch shared = shared_prefix_batch(shape.vocab_size, kGpu);
+    const Tensor together = all_logprobs(twins.gpu, {&twins.gpu_adapter}, shared.packed);
+    const Tensor apart = all_logprobs(twins.gpu, {&twins.gpu_adapter}, shared.unpacked);
+    EXPECT_LT(
+        mean_difference(together.index_select(0, shared.packed_rows), apart.index_select(0, shared.unpacked_rows)),
+        kBf16Mean)
+        << shape.name;
   }
 }
 
-TEST_F(CausalLmOnGpu, GradientOfAnAdapterAgreesWithTheCpu) {
-  std::vector<Tensor> gradients;
-  for (const at::Device device : {at::Device(at::kCPU), kGpu}) {
-    const CausalLm model = CausalLm::load(golden_dir() / "tied", device);
-    Adapter adapter = Adapter::create(model.sites(), {}, 1, device);
-    adapter.set_trainable(true);
-    const Tensor logits = logits_of(model, {&adapter}, on_device(batch_of(kSequences), device));
-    at::log_softmax(logits, 1).select(1, 3).sum().backward();
-    gradients.push_back(adapter.find(0)->b.grad().cpu());
+// All gradients of the adapter as one vector, on the CPU.
+Tensor adapter_gradient(const CausalLm& model, Adapter& adapter, const TokenBatch& batch) {
+  adapter.set_trainable(true);
+  const Tensor hidden = model.forward(batch, {&adapter}, nullptr);
+  const Tensor targets = batch.ids.roll(-1);
+  model.token_scores(hidden, targets, 0.8, {&adapter}).logprobs.sum().backward();
+  std::vector<Tensor> flat;
+  for (auto& [name, tensor] : adapter.parameters()) {
+    flat.push_back(tensor.grad().detach().to(at::kFloat).flatten().cpu());
+    tensor.mutable_grad() = Tensor();
   }
-  EXPECT_GT(gradients[0].abs().max().item<float>(), 0);
-  EXPECT_LT(max_difference(gradients[0], gradients[1]), 1e-3);  // f32 sums in another order, gradients of order 1
+  return at::cat(flat);
+}
+
+void expect_same_direction(const Tensor& gpu, const Tensor& cpu, const std::string& what) {
+  EXPECT_GT(cpu.norm().item<double>(), 0.0) << what;
+  EXPECT_GT(at::cosine_similarity(gpu, cpu, 0).item<double>(), 0.999) << what;
+  EXPECT_NEAR(gpu.norm().div(cpu.norm()).item<double>(), 1.0, 0.02) << what;
+}
+
+TEST_F(CausalLmOnGpu, GradientsOfAnAdapterAgreeWithTheCpuInF32) {
+  for (const GpuShape& shape : kGpuShapes) {
+    Twins twins(shape, 4);
+    const auto sequences = random_sequences(shape.vocab_size, {70, 2, 33, 128});
+    expect_same_direction(adapter_gradient(twins.gpu, twins.gpu_adapter, batch_on(sequences, kGpu)),
+                          adapter_gradient(twins.cpu, twins.cpu_adapter, batch_on(sequences, at::kCPU)), shape.name);
+    const SharedBatch gpu = shared_prefix_batch(shape.vocab_size, kGpu),
+                      cpu = shared_prefix_batch(shape.vocab_size, at::kCPU);
+    expect_same_direction(adapter_gradient(twins.gpu, twins.gpu_adapter, gpu.packed),
+                          adapter_gradient(twins.cpu, twins.cpu_adapter, cpu.packed),
+                          std::string(shape.name) + ", shared");
+  }
+}
+
+TEST_F(CausalLmOnGpu, GradientsOfAllWeightsAgreeWithTheCpuInF32) {
+  const GpuShape& shape = kGpuShapes[0];
+  std::vector<Tensor> gradients;
+  Twins twins(shape, 1);
+  const auto sequences = random_sequences(shape.vocab_size, {50, 20});
+  for (CausalLm* model : {&twins.gpu, &twins.cpu}) {
+    model->set_trainable(true);
+    const TokenBatch batch = batch_on(sequences, model->device());
+    model->token_scores(model->forward(batch, {}, nullptr), batch.ids.roll(-1), 1.0, {}).logprobs.sum().backward();
+  }
+  const auto gpu = twins.gpu.parameters(), cpu = twins.cpu.parameters();
+  for (size_t i = 0; i < gpu.size(); ++i) {
+    ASSERT_TRUE(gpu[i].second.grad().defined()) << gpu[i].first;
+    expect_same_direction(gpu[i].second.grad().to(at::kFloat).flatten().cpu(), cpu[i].second.grad().flatten(),
+                          gpu[i].first);
+  }
 }
 
 }  // namespace

@@ -86,14 +86,15 @@ inline HfConfig engine_config(const EngineShape& shape) {
 }
 
 // Weights of the seed, rounded to bf16 and read from a folder that holds them so.
-inline CausalLm bf16_model(HfConfig config, double init_std, uint64_t seed, Backend backend) {
+inline CausalLm bf16_model(HfConfig config, double init_std, uint64_t seed, Backend backend,
+                           at::Device device = at::kCPU) {
   std::vector<NamedTensor> tensors = CausalLm::create(config, init_std, seed, at::kCPU, Backend::kAten).parameters();
   for (auto& [name, tensor] : tensors) tensor = tensor.to(at::kBFloat16);
   config.dtype = "bfloat16";
   const TempFolder folder("bf16");
   write_file_atomic(folder.path() / "config.json", write_hf_config(config));
   write_file_atomic(folder.path() / "model.safetensors", tensors_to_bytes(tensors));
-  return CausalLm::load(folder.path(), at::kCPU, backend);
+  return CausalLm::load(folder.path(), device, backend);
 }
 
 inline CausalLm engine_model(const EngineShape& shape, Backend backend = Backend::kKernels) {

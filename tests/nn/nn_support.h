@@ -1,6 +1,7 @@
 #pragma once
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/log_softmax.h>
 #include <ATen/ops/tensor.h>
@@ -85,7 +86,7 @@ inline void fill_b(const Adapter& adapter, float scale, uint64_t seed) {
   Rng rng(seed);
   for (const auto& [name, tensor] : adapter.parameters()) {
     if (name.find("lora_B") == std::string::npos) continue;
-    const Tensor values = at::empty_like(tensor);
+    const Tensor values = at::empty(tensor.sizes(), at::kFloat);  // wherever the adapter lies
     auto* data = values.mutable_data_ptr<float>();
     for (int64_t i = 0; i < tensor.numel(); ++i) data[i] = rng.uniform(-scale, scale);
     Tensor(tensor).copy_(values);  // as an optimizer writes: what is packed from the tensor follows

@@ -18,11 +18,16 @@
 namespace noregret {
 
 struct CpuPlan;
+struct CudaPlan;
+struct CudaWeights;
+class DecodeEngine;
 
 // Who computes a forward. kAten: LibTorch's operators, any device and float dtype. kKernels: the kernels module, on the
-// CPU in f32; log-probs of a sequence have the same bits in whatever batch, with or without a cache.
-enum class Backend { kAten, kKernels };
-Backend default_backend(at::Device device);  // kernels on the CPU
+// CPU in f32; log-probs of a sequence have the same bits in whatever batch, with or without a cache. kCuda: the kernels
+// module's CUDA side and the library's matrix products, in bf16; the bits are the same where set_exact() asks for it. A
+// model that those kernels cannot do (kernels/cuda.h), or that is not bf16, is kAten instead.
+enum class Backend { kAten, kKernels, kCuda };
+Backend default_backend(at::Device device);  // kernels
 
 struct LayerWeights {
   Tensor input_norm, post_norm;
@@ -33,6 +38,7 @@ struct LayerWeights {
 struct ForwardPlan {
   ops::AttentionPlan aten;
   std::shared_ptr<CpuPlan> kernels;
+  std::shared_ptr<CudaPlan> cuda;
 };
 
 struct TokenScores {
@@ -90,7 +96,18 @@ class CausalLm {
   // SHA-256 over the adapters as this model's forward reads them, one a adapter, joined by "+"; "" = base.
   std::string policy_digest(const AdapterStack& stack) const;
 
+  // On CUDA one cache at a time uses the memory that the model keeps for it.
   KvCache make_cache(int64_t num_slots, int64_t max_length) const;
+
+  // On CUDA: log-probs of a sequence have the same bits in whatever batch from now on. To be asked for before the first
+  // forward of the process, with request_invariant_products() (tensor/cuda.h). Elsewhere nothing.
+  void set_exact(bool is_exact) { is_exact_ = is_exact; }
+  bool is_exact() const { return is_exact_; }
+  // For Backend::kCuda.
+  CudaWeights& cuda_weights() const { return *cuda_; }
+  const Tensor& rotary() const { return rotary_; }
+  Tensor embedding_weight() const { return embedding_->weight(); }
+  DecodeEngine& decode_engine() const;
 
  private:
   using WeightSource = std::function<Tensor(const std::string& name, const std::vector<int64_t>& shape)>;
@@ -110,6 +127,10 @@ class CausalLm {
   Tensor norm_;
   std::shared_ptr<Linear> head_;  // [V, D]; the embedding itself when tied
   Tensor rotary_;                 // ops::rotary_table()
+  std::shared_ptr<CudaWeights> cuda_;
+  std::shared_ptr<KvCache::Memory> cuda_cache_;
+  mutable std::shared_ptr<DecodeEngine> decode_engine_;  // made when first asked for
+  bool is_exact_ = false;
   std::vector<LinearSite> sites_;
 };
 

@@ -26,6 +26,9 @@ class Linear {
   Tensor rows(const Tensor& ids) const;
   void set_trainable(bool is_trainable);  // from panels to a tensor with requires_grad, and back to frozen
 
+  // The tensor becomes `weight`, which holds the same values elsewhere: a view of a larger matrix.
+  void move_to(const Tensor& weight);
+
   // What the kernels read; packed anew when the tensor has changed since. CPU only.
   const kernels::PackedMatrix& panels() const;
   // For the backward pass, kept: for a weight that several backward passes of a step use.

@@ -1,0 +1,294 @@
+#include "nn/cuda_linear.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+
+#include "noregret/base/check.h"
+#include "noregret/tensor/cuda.h"
+
+namespace noregret {
+
+namespace cuda = kernels::cuda;
+
+namespace {
+
+using cuda::Bf16;
+
+constexpr int64_t kMaxKernelRows = 512;  // up to which the kernel is faster than the library at x A^T
+
+// Numbers of rows that exact products are made with: others are cut and padded to these.
+constexpr int64_t kExactSizes[] = {16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192};
+constexpr int64_t kReferenceSize = 256;
+constexpr int64_t kMaxExactLogits = 1024;
+constexpr int64_t kProbedRows = 16;
+
+int64_t padded(int64_t size) { return (size + 7) / 8 * 8; }
+
+Tensor padded_rows(const Tensor& x, int64_t num_rows) {
+  if (!x.defined() || x.size(0) == num_rows) return x;
+  return at::constant_pad_nd(x, {0, 0, 0, num_rows - x.size(0)});
+}
+
+}  // namespace
+
+Bf16* bf16_data(const Tensor& tensor) { return static_cast<Bf16*>(tensor.mutable_data_ptr()); }
+
+bool CudaGradients::wants(const Tensor& trained) const {
+  return std::any_of(trained_.begin(), trained_.end(), [&](const Tensor& tensor) { return tensor.is_same(trained); });
+}
+
+void CudaGradients::set(const Tensor& trained, Tensor gradient) {
+  for (size_t i = 0; i < trained_.size(); ++i) {
+    if (trained_[i].is_same(trained)) gradients_[i] = gradients_[i].defined() ? gradients_[i].add(gradient) : gradient;
+  }
+}
+
+FusedLinear::FusedLinear(std::vector<Linear*> parts, int64_t first_site)
+    : parts_(std::move(parts)), first_site_(first_site) {
+  in_ = parts_.front()->in();
+  for (const Linear* part : parts_) {
+    first_out_.push_back(out_);
+    out_ += part->out();
+  }
+  if (parts_.size() > 1) {
+    grow(0);
+  } else {  // as it is
+    matrix_ = parts_.front()->weight().detach();
+    a_ = at::zeros({0, in_}, matrix_.options());
+  }
+}
+
+void FusedLinear::grow(int64_t tail) {
+  const at::NoGradGuard no_grad;
+  const Tensor old = parts_.front()->weight();
+  const Tensor matrix = at::zeros({out_, in_ + tail}, old.options().requires_grad(false));
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    const Tensor part = matrix.narrow(0, first_out_[i], parts_[i]->out()).narrow(1, 0, in_);
+    part.copy_(parts_[i]->weight());
+    parts_[i]->move_to(part);
+  }
+  matrix_ = matrix;
+  a_ = at::zeros({tail, in_}, matrix.options());
+  capacity_ = tail;
+}
+
+std::vector<FusedLinear::Columns> FusedLinear::columns_of(const AdapterStack& stack) const {
+  std::vector<Columns> columns;
+  int64_t begin = 0;
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    for (const Adapter* adapter : stack) {
+      const Adapter::LowRank* low_rank = adapter->find(first_site_ + static_cast<int64_t>(i));
+      if (low_rank == nullptr) continue;
+      columns.push_back({i, begin, low_rank->a.size(0), low_rank->scaling, low_rank->a, low_rank->b});
+      begin += low_rank->a.size(0);
+    }
+  }
+  return columns;
+}
+
+bool FusedLinear::attach(const AdapterStack& stack) {
+  std::vector<Columns> wanted = columns_of(stack);
+  bool is_same_layout = wanted.size() == columns_.size();
+  for (size_t i = 0; i < wanted.size() && is_same_layout; ++i)
+    is_same_layout = wanted[i].part == columns_[i].part && wanted[i].rank == columns_[i].rank;
+  bool has_moved = false;
+  if (!is_same_layout) {
+    invariant_sizes_ = {};
+    tail_ = wanted.empty() ? 0 : padded(wanted.back().begin + wanted.back().rank);
+    has_moved = tail_ > capacity_;
+    if (has_moved) {
+      grow(tail_);
+    } else if (tail_ > 0) {
+      matrix_.narrow(1, in_, capacity_).zero_();
+      a_.zero_();
+    }
+  } else {
+    for (size_t i = 0; i < wanted.size(); ++i) {
+      const Columns& held = columns_[i];
+      if (!held.a.is_same(wanted[i].a) || !held.b.is_same(wanted[i].b) || held.scaling != wanted[i].scaling) continue;
+      wanted[i].a_version = held.a_version;
+      wanted[i].b_version = held.b_version;
+    }
+  }
+  columns_ = std::move(wanted);
+  write();
+  return has_moved;
+}
+
+void FusedLinear::write() {
+  std::vector<cuda::AdapterColumns> entries;
+  for (Columns& columns : columns_) {
+    if (columns.a_version == columns.a._version() && columns.b_version == columns.b._version()) continue;
+    columns.a_version = columns.a._version();
+    columns.b_version = columns.b._version();
+    const int64_t out = columns.b.size(0);
+    entries.push_back(
+        {.a = columns.a.const_data_ptr<float>(),
+         .b = columns.b.const_data_ptr<float>(),
+         .a_rows = bf16_data(a_) + columns.begin * in_,
+         .b_columns = bf16_data(matrix_) + first_out_[columns.part] * matrix_.stride(0) + in_ + columns.begin,
+         .rank = columns.rank,
+         .in = in_,
+         .out = out,
+         .b_stride = matrix_.stride(0),
+         .scaling = static_cast<float>(columns.scaling)});
+  }
+  if (!entries.empty())
+    cuda::write_adapters(current_stream(matrix_.device()), static_cast<int64_t>(entries.size()), entries.data());
+}
+
+Tensor FusedLinear::weight() const { return matrix_.narrow(1, 0, in_ + tail_); }
+Tensor FusedLinear::a() const { return a_.narrow(0, 0, tail_); }
+Tensor FusedLinear::extended_rows(int64_t num_rows) const {
+  return at::empty({num_rows, extended()}, matrix_.options());
+}
+
+void FusedLinear::shrink(const Tensor& x, bool is_exact) const {
+  if (tail_ == 0) return;
+  if (!is_exact && x.size(0) > kMaxKernelRows) {
+    Tensor z = x.narrow(1, in_, tail_);
+    at::mm_out(z, x.narrow(1, 0, in_), a().t());
+    return;
+  }
+  cuda::shrink(current_stream(x.device()), x.size(0), in_, bf16_data(x), x.stride(0), bf16_data(a_), tail_);
+}
+
+Tensor FusedLinear::multiply(const Tensor& x, bool is_exact) const {
+  const int64_t num_rows = x.size(0);
+  if (!is_exact && num_rows <= cuda::kMaxSkinnyRows) {
+    Tensor y = at::empty({num_rows, out_}, x.options());
+    cuda::multiply_skinny(current_stream(x.device()), num_rows, extended(), out_, bf16_data(x), x.stride(0),
+                          bf16_data(matrix_), matrix_.stride(0), false, bf16_data(y));
+    return y;
+  }
+  return is_exact ? exact_product(Kind::kMultiply, x, Tensor()) : product(Kind::kMultiply, x, Tensor());
+}
+
+Tensor FusedLinear::multiply_and_add(const Tensor& x, const Tensor& residual, bool is_in_place, bool is_exact) const {
+  const int64_t num_rows = x.size(0);
+  if (!is_exact && num_rows <= cuda::kMaxSkinnyRows) {
+    Tensor y = is_in_place ? residual : residual.clone();
+    cuda::multiply_skinny(current_stream(x.device()), num_rows, extended(), out_, bf16_data(x), x.stride(0),
+                          bf16_data(matrix_), matrix_.stride(0), true, bf16_data(y));
+    return y;
+  }
+  if (is_exact) return exact_product(Kind::kAdd, x, residual);
+  if (!is_in_place) return product(Kind::kAdd, x, residual);
+  Tensor y = residual;
+  return y.addmm_(x, weight().t());
+}
+
+Tensor FusedLinear::logits(const Tensor& x, bool is_exact) const {
+  return is_exact ? exact_product(Kind::kLogits, x, Tensor()) : product(Kind::kLogits, x, Tensor());
+}
+
+void FusedLinear::multiply_swiglu(const Tensor& x, const Tensor& y) const {
+  cuda::multiply_skinny_swiglu(current_stream(x.device()), x.size(0), extended(), out_ / 2, bf16_data(x), x.stride(0),
+                               bf16_data(matrix_), matrix_.stride(0), bf16_data(y), y.stride(0));
+}
+
+Tensor FusedLinear::product(Kind kind, const Tensor& x, const Tensor& residual) const {
+  switch (kind) {
+    case Kind::kAdd:
+      return at::addmm(residual, x, weight().t());
+    case Kind::kLogits:
+      return at::mm(x, weight().t(), at::kFloat);
+    case Kind::kMultiply:
+      break;
+  }
+  return at::mm(x, weight().t());
+}
+
+// The library chooses how to sum by the sizes, so products are made with few numbers of rows, all of which are known to
+// sum alike.
+Tensor FusedLinear::exact_product(Kind kind, const Tensor& x, const Tensor& residual) const {
+  const std::vector<int64_t>& sizes = invariant_sizes(kind);
+  std::vector<Tensor> parts;
+  for (int64_t begin = 0; begin < x.size(0);) {
+    const int64_t rest = x.size(0) - begin;
+    const auto fitting = std::lower_bound(sizes.begin(), sizes.end(), rest);
+    const int64_t size = fitting == sizes.end() ? sizes.back() : *fitting;
+    const int64_t count = std::min(size, rest);
+    const auto rows = [&](const Tensor& all) {
+      return all.defined() ? padded_rows(all.narrow(0, begin, count), size) : all;
+    };
+    parts.push_back(product(kind, rows(x), rows(residual)).narrow(0, 0, count));
+    begin += count;
+  }
+  return parts.size() == 1 ? parts[0] : at::cat(parts);
+}
+
+// Those whose rows have the bits that they have among kReferenceSize, tried on random numbers.
+const std::vector<int64_t>& FusedLinear::invariant_sizes(Kind kind) const {
+  std::vector<int64_t>& sizes = invariant_sizes_[static_cast<size_t>(kind)];
+  if (!sizes.empty()) return sizes;
+  const int64_t largest = kind == Kind::kLogits ? kMaxExactLogits : kExactSizes[std::size(kExactSizes) - 1];
+  const Tensor x = at::randn({largest, extended()}, matrix_.options());
+  const Tensor residual = kind == Kind::kAdd ? at::randn({largest, out_}, matrix_.options()) : Tensor();
+  const auto probe = [&](int64_t size) {
+    const Tensor start = residual.defined() ? residual.narrow(0, 0, size) : residual;
+    return product(kind, x.narrow(0, 0, size), start).narrow(0, 0, kProbedRows);
+  };
+  const Tensor want = probe(kReferenceSize);
+  for (const int64_t size : kExactSizes) {
+    if (size <= largest && at::equal(probe(size), want)) sizes.push_back(size);
+  }
+  NOREGRET_CHECK(!sizes.empty(), "the library's product of ", kReferenceSize, " rows differs from itself");
+  return sizes;
+}
+
+void FusedLinear::list_trained(const AdapterStack& stack, std::vector<Tensor>& trained) const {
+  for (const Linear* part : parts_) {
+    if (part->weight().requires_grad()) trained.push_back(part->weight());
+  }
+  for (const Columns& columns : columns_of(stack)) {
+    if (columns.a.requires_grad()) trained.push_back(columns.a);
+    if (columns.b.requires_grad()) trained.push_back(columns.b);
+  }
+}
+
+// With dz = dy (scaling B): dx = dy W + dz A, dA = dz^T x, dB = scaling dy^T z, dW = dy^T x. One product gives dy [W |
+// scaling B]; one gives dy^T z of all parts, of which each adapter's is a block.
+Tensor FusedLinear::backpropagate(const Tensor& grad_y, const Tensor& x, bool needs_input,
+                                  CudaGradients& gradients) const {
+  const Tensor base = x.narrow(1, 0, in_);
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    if (!gradients.wants(parts_[i]->weight())) continue;
+    gradients.set(parts_[i]->weight(), at::mm(grad_y.narrow(1, first_out_[i], parts_[i]->out()).t(), base));
+  }
+  bool trains_adapters = false;
+  for (const Columns& columns : columns_) trains_adapters |= gradients.wants(columns.a) || gradients.wants(columns.b);
+  Tensor grad, grad_z;
+  if (needs_input) {
+    grad = at::mm(grad_y, weight());
+    grad_z = grad.narrow(1, in_, tail_);
+  } else if (trains_adapters) {
+    grad_z = at::mm(grad_y, matrix_.narrow(1, in_, tail_));
+  }
+  if (trains_adapters) {
+    const Tensor grad_a = at::mm(grad_z.t(), base, at::kFloat);
+    const Tensor grad_b = at::mm(grad_y.t(), x.narrow(1, in_, tail_), at::kFloat);
+    for (const Columns& columns : columns_) {
+      if (gradients.wants(columns.a)) gradients.set(columns.a, grad_a.narrow(0, columns.begin, columns.rank));
+      if (!gradients.wants(columns.b)) continue;
+      const Tensor block =
+          grad_b.narrow(0, first_out_[columns.part], columns.b.size(0)).narrow(1, columns.begin, columns.rank);
+      gradients.set(columns.b, block.mul(columns.scaling));
+    }
+  }
+  if (!needs_input) return Tensor();
+  Tensor grad_x = grad.narrow(1, 0, in_);
+  if (tail_ > 0) grad_x.addmm_(grad_z, a());
+  return grad_x;
+}
+
+}  // namespace noregret

@@ -1,0 +1,91 @@
+#pragma once
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "noregret/kernels/cuda.h"
+#include "noregret/nn/adapter.h"
+#include "noregret/nn/linear.h"
+
+namespace noregret {
+
+kernels::cuda::Bf16* bf16_data(const Tensor& tensor);
+
+// Gradients of the tensors that a forward trains, in the order in which they were listed.
+class CudaGradients {
+ public:
+  explicit CudaGradients(std::vector<Tensor> trained) : trained_(std::move(trained)), gradients_(trained_.size()) {}
+  bool wants(const Tensor& trained) const;
+  void set(const Tensor& trained, Tensor gradient);
+  std::vector<Tensor> take() { return std::move(gradients_); }
+
+ private:
+  std::vector<Tensor> trained_;
+  std::vector<Tensor> gradients_;
+};
+
+// Linear layers that read the same x, as one bf16 matrix of [sum of outs, in + tail]: their weights, then columns
+// scaling * B of each adapter at each layer, zero where a layer has none. With A in a matrix of [tail, in] beside it,
+// the layers with their adapters are y = [x | x A^T] W^T: one product, in whose f32 sums the low-rank path is added.
+// The tail is padded with zeros to a multiple of 8.
+class FusedLinear {
+ public:
+  // Takes the parts' weights over: they become views of the matrix. Sites are consecutive.
+  FusedLinear(std::vector<Linear*> parts, int64_t first_site);
+
+  int64_t in() const { return in_; }
+  int64_t out() const { return out_; }
+  int64_t tail() const { return tail_; }
+  int64_t extended() const { return in_ + tail_; }  // the length of a row [x | x A^T]
+
+  // Makes the columns those of the stack as its tensors are now: little where they are. Returns true when the matrix
+  // has moved.
+  bool attach(const AdapterStack& stack);
+
+  Tensor weight() const;                         // [out, in + tail]
+  Tensor a() const;                              // [tail, in]
+  Tensor extended_rows(int64_t num_rows) const;  // an empty [rows, in + tail]
+
+  void shrink(const Tensor& x, bool is_exact) const;  // x[:, in:] = x[:, :in] A^T
+  // x [rows, in + tail] -> [rows, out]; with a residual their sum, in its memory where `is_in_place`. An exact one has
+  // the same bits for a row in whatever batch.
+  Tensor multiply(const Tensor& x, bool is_exact) const;
+  Tensor multiply_and_add(const Tensor& x, const Tensor& residual, bool is_in_place, bool is_exact) const;
+  Tensor logits(const Tensor& x, bool is_exact) const;  // f32
+  // Of gate and up: silu(gate) up into y[:, :out / 2], for at most kMaxSkinnyRows rows.
+  void multiply_swiglu(const Tensor& x, const Tensor& y) const;
+
+  // grad_y [rows, out], x as in the forward -> the gradient of x[:, :in], by rows of `extended`; undefined where it is
+  // not wanted.
+  Tensor backpropagate(const Tensor& grad_y, const Tensor& x, bool needs_input, CudaGradients& gradients) const;
+  void list_trained(const AdapterStack& stack, std::vector<Tensor>& trained) const;
+
+ private:
+  enum class Kind { kMultiply, kAdd, kLogits };
+  Tensor product(Kind kind, const Tensor& x, const Tensor& residual) const;
+  Tensor exact_product(Kind kind, const Tensor& x, const Tensor& residual) const;
+  const std::vector<int64_t>& invariant_sizes(Kind kind) const;
+
+  struct Columns {  // of one adapter at one part
+    size_t part;
+    int64_t begin, rank;
+    double scaling;
+    Tensor a, b;
+    int64_t a_version = -1, b_version = -1;
+  };
+  std::vector<Columns> columns_of(const AdapterStack& stack) const;
+  void grow(int64_t tail);
+  void write();
+
+  std::vector<Linear*> parts_;
+  std::vector<int64_t> first_out_;  // of each part
+  int64_t first_site_;
+  int64_t in_ = 0, out_ = 0, tail_ = 0, capacity_ = 0;
+  Tensor matrix_;  // [out, in + capacity]
+  Tensor a_;       // [capacity, in]
+  std::vector<Columns> columns_;
+  mutable std::array<std::vector<int64_t>, 3> invariant_sizes_;  // by kind; empty until asked for
+};
+
+}  // namespace noregret
