@@ -6,11 +6,15 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <utility>
 
 #include "noregret/base/check.h"
 #include "noregret/base/error.h"
+#include "noregret/nn/decode_engine.h"
 #include "noregret/rollout/sampler.h"
+#include "noregret/tensor/cuda.h"
 
 namespace noregret {
 namespace {
@@ -25,6 +29,7 @@ struct Sequence {
   const Rng* stream;
   int64_t prompt_length;
   int64_t max_new_tokens;
+  int32_t queued_row = -1;  // its row in the step that is queued, where one is
 };
 
 // One call of generate(). Active sequences are rows 0..n-1 and own the cache slots 0..n-1. Slot num_rows_ holds the
@@ -42,6 +47,10 @@ class Decoder {
         num_rows_(num_rows),
         cache_(model.make_cache(num_rows + 1, max_length)) {
     active_.reserve(num_rows);
+    if (model.backend() == Backend::kCuda) {
+      engine_ = &model.decode_engine();
+      engine_->begin(policy, cache_, options.temperature);
+    }
     for (const GenerateRequest& request : requests) num_total_ += static_cast<int64_t>(request.streams.size());
   }
 
@@ -160,6 +169,10 @@ class Decoder {
   }
 
   void decode(const Generator::OnFinished& on_finished) {
+    if (engine_ != nullptr) {
+      decode_ahead(on_finished);
+      return;
+    }
     ids_.clear();
     positions_.clear();
     batch_.segments.clear();
@@ -173,6 +186,50 @@ class Decoder {
     accept(model_.logits(forward(batch_, ids_, positions_), policy_), 0, on_finished);
   }
 
+  // Queues the step after the one that is queued, whose tokens are not known yet, and takes that one's tokens
+  // meanwhile. A sequence that turns out to have ended with them has one token too many queued, which is dropped.
+  void decode_ahead(const Generator::OnFinished& on_finished) {
+    const std::vector<Completion*> taken = std::exchange(queued_, {});
+    std::vector<DecodeRow> rows;
+    for (int64_t row = 0; row < num_active(); ++row) {
+      Sequence& sequence = active_[row];
+      const auto known = static_cast<int64_t>(sequence.completion->ids.size());
+      const int64_t num_new = known + (sequence.queued_row >= 0 ? 1 : 0);
+      const int32_t from = std::exchange(sequence.queued_row, -1);
+      if (num_new == sequence.max_new_tokens) continue;
+      sequence.queued_row = static_cast<int32_t>(rows.size());
+      rows.push_back({.slot = row,
+                      .position = sequence.prompt_length + num_new - 1,
+                      .from = from,
+                      .token = sequence.completion->ids.back(),
+                      .uniform = sequence.stream->uniform_at(static_cast<uint64_t>(num_new))});
+      queued_.push_back(sequence.completion);
+    }
+    if (!rows.empty()) engine_->queue(rows);
+    stats_.decode_tokens += static_cast<int64_t>(rows.size());
+    if (taken.empty()) return;
+    const DecodeEngine::Step step = engine_->take();
+    check_finite(step);
+    std::map<const Completion*, size_t> row_of;
+    for (size_t i = 0; i < taken.size(); ++i) row_of[taken[i]] = i;
+    for (int64_t row = num_active() - 1; row >= 0; --row) {
+      const auto found = row_of.find(active_[row].completion);
+      if (found == row_of.end()) continue;
+      add_token(row, step.ids[found->second], step.logprobs[found->second]);
+    }
+    finish_rows(0, on_finished);
+  }
+
+  static void check_finite(const DecodeEngine::Step& step) {
+    if (std::find(step.ids.begin(), step.ids.end(), -1) != step.ids.end()) throw_not_finite();
+  }
+
+  void add_token(int64_t row, int64_t id, float logprob) {
+    active_[row].completion->ids.push_back(id);
+    active_[row].completion->logprobs.push_back(logprob);
+    ++num_tokens_;
+  }
+
   // Samples one token for each of the rows from `first` on; finished sequences leave.
   void accept(const Tensor& logits, int64_t first, const Generator::OnFinished& on_finished) {
     uniforms_.clear();
@@ -180,11 +237,12 @@ class Decoder {
       uniforms_.push_back(active_[row].stream->uniform_at(active_[row].completion->ids.size()));
     }
     const Sampled sampled = sample_tokens(logits, options_.temperature, uniforms_);
-    for (int64_t row = first; row < num_active(); ++row) {
-      active_[row].completion->ids.push_back(sampled.ids[row - first]);
-      active_[row].completion->logprobs.push_back(sampled.logprobs[row - first]);
-    }
-    num_tokens_ += num_active() - first;
+    for (int64_t row = first; row < num_active(); ++row)
+      add_token(row, sampled.ids[row - first], sampled.logprobs[row - first]);
+    finish_rows(first, on_finished);
+  }
+
+  void finish_rows(int64_t first, const Generator::OnFinished& on_finished) {
     for (int64_t row = num_active() - 1; row >= first;
          --row) {  // from the end, so that a row that moves is one that stays
       if (!is_finished(active_[row])) continue;
@@ -239,6 +297,9 @@ class Decoder {
   int64_t next_sample_ = 0;   // > 0: the request is admitted in part, its prompt held
   Tensor held_logits_;        // [1, V] of the held prompt's last row
 
+  DecodeEngine* engine_ = nullptr;   // on CUDA
+  std::vector<Completion*> queued_;  // of the step that is queued, row by row
+
   TokenBatch batch_;  // of decode steps, kept for its memory
   std::vector<int64_t> ids_;
   std::vector<int64_t> positions_;
@@ -282,6 +343,8 @@ Generator::Generator(const CausalLm& model, AdapterStack policy, GenerateOptions
 std::vector<std::vector<Completion>> Generator::generate(const std::vector<GenerateRequest>& requests,
                                                          const OnFinished& on_finished, GenerateStats* stats) const {
   const at::NoGradGuard no_grad;
+  std::optional<SideStream> side_stream;
+  if (model_.backend() == Backend::kCuda) side_stream.emplace(model_.device());
   const int64_t longest = check_requests(requests, options_.max_new_tokens, model_.config().max_positions);
   std::vector<std::vector<Completion>> completions(requests.size());
   int64_t num_sequences = 0;

@@ -6,6 +6,12 @@
 
 namespace noregret {
 
+void throw_not_finite() {
+  throw NonFiniteError(
+      "the model's logits are not finite; the weights or the adapter are damaged, or training diverged (lower "
+      "optimizer.lr)");
+}
+
 Sampled sample_tokens(const Tensor& logits, double temperature, const std::vector<float>& uniforms) {
   check_rank("sample_tokens: logits", logits, 2);
   check_dtype("sample_tokens: logits", logits, at::kFloat);
@@ -14,9 +20,7 @@ Sampled sample_tokens(const Tensor& logits, double temperature, const std::vecto
                  logits.size(0), " rows");
   Sampled sampled{std::vector<int64_t>(uniforms.size()), std::vector<float>(uniforms.size())};
   if (!ops::sample(logits.detach(), temperature, uniforms.data(), sampled.ids.data(), sampled.logprobs.data())) {
-    throw NonFiniteError(
-        "the model's logits are not finite; the weights or the adapter are damaged, or training diverged (lower "
-        "optimizer.lr)");
+    throw_not_finite();
   }
   return sampled;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "noregret/train/learner.h"
+
 namespace noregret {
 namespace {
 
@@ -76,8 +78,9 @@ MemoryPlan plan_memory(const RunConfig& config, const CausalLm& model, const Ada
   const auto rows = static_cast<double>(config.train.microbatch_tokens);
   const double kept = config.train.gradient_checkpointing ? layers * static_cast<double>(c.hidden_size)
                                                           : layers * static_cast<double>(kept_per_row(c));
-  plan.learning = 4.0 * (rows * (kept + 2.0 * row) + static_cast<double>(config.train.head_chunk_tokens) * vocab) +
-                  (is_bf16 ? 2.0 : 4.0) * head;  // the head's transpose
+  plan.learning =
+      4.0 * (rows * (kept + 2.0 * row) + static_cast<double>(head_chunk_tokens(config.train, model.device())) * vocab) +
+      (is_bf16 ? 2.0 : 4.0) * head;  // the head's transpose
   return plan;
 }
 

@@ -11,6 +11,7 @@
 #include "noregret/rollout/canary.h"
 #include "noregret/run/checkpoint.h"
 #include "noregret/run/memory_plan.h"
+#include "noregret/tensor/cuda.h"
 #include "noregret/tensor/device.h"
 #include "noregret/train/lr_law.h"
 #include "run/failure_watch.h"
@@ -57,14 +58,15 @@ double adapted_norm(const Policy& policy) {
   return std::sqrt(sum);
 }
 
+// On CUDA the same bits cost some speed, so they are given where they are asked for.
 bool is_exact(const std::string& exact, Backend backend) {
-  const bool is_possible = backend == Backend::kKernels;
-  if (exact == "true" && !is_possible) {
+  if (exact == "true" && backend == Backend::kAten) {
     throw ConfigError(
-        "rollout.exact: is true, want auto or false on this device: only the CPU's kernels give the sampler and the "
-        "learner the same bits");
+        "rollout.exact: is true, want auto or false for this model on this device: only the kernels give the sampler "
+        "and "
+        "the learner the same bits, and on CUDA they want a bf16 model");
   }
-  return exact == "auto" ? is_possible : exact == "true";
+  return exact == "auto" ? backend == Backend::kKernels : exact == "true";
 }
 
 // Once, before the first step.
@@ -90,6 +92,10 @@ Trainer::Trainer(Setup setup) : setup_(setup), config_(*setup.config) {
     const Adapter* adapter = policy.adapter ? &*policy.adapter : nullptr;
     setup_.reporter->line("memory " + plan_memory(config_, policy.model, adapter).text());
   }
+  if (policy.model.device().is_cuda() && policy.model.backend() == Backend::kAten) {
+    setup_.reporter->line(
+        "engine LibTorch's operators: the model is not bf16, or has a shape that the CUDA kernels do not know");
+  }
   const LrLaw law = learning_rate(config_, inputs.hf, policy);
   setup_.reporter->line("learning rate " + law.explanation);
   optimizer_ = std::make_unique<Adam>(policy.adapter ? policy.adapter->parameters() : policy.model.parameters(),
@@ -102,6 +108,10 @@ Trainer::Trainer(Setup setup) : setup_(setup), config_(*setup.config) {
   learner.objective = config_.objective;
   learner.train = config_.train;
   learner.exact = config_.mode == "rl" && is_exact(config_.rollout.exact, policy.model.backend());
+  if (learner.exact && policy.model.backend() == Backend::kCuda) {
+    request_invariant_products();
+    policy.model.set_exact(true);
+  }
   learner_ = std::make_unique<Learner>(learner, *optimizer_);
 
   if (config_.mode == "rl") {

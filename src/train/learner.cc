@@ -26,6 +26,7 @@ void add_sampler_gap(const Tensor& sampler_logprobs, const Tensor& logprobs, boo
                              "rollout.exact: false to go on and only measure policy/max_abs_logprob_diff"));
   }
   sums.add_max("policy/max_abs_logprob_diff", largest);
+  sums.add("policy/mean_abs_logprob_diff", gap.abs().sum().item<double>(), static_cast<double>(gap.numel()));
   sums.add("policy/kl_sampler_learner", gap.sum().item<double>(), static_cast<double>(gap.numel()));
 }
 
@@ -64,8 +65,14 @@ Tensor scatter_rows(const Tensor& grad_rows, const Tensor& rows, int64_t num_row
 
 }  // namespace
 
+int64_t head_chunk_tokens(const TrainOptions& options, at::Device device) {
+  if (options.head_chunk_tokens > 0) return options.head_chunk_tokens;
+  return device.is_cuda() ? 512 : 256;
+}
+
 Learner::Learner(Setup setup, Adam& optimizer) : setup_(std::move(setup)), optimizer_(optimizer) {
   NOREGRET_CHECK(setup_.model != nullptr);
+  setup_.train.head_chunk_tokens = head_chunk_tokens(setup_.train, setup_.model->device());
   for (const auto& [name, parameter] : optimizer_.parameters())
     NOREGRET_CHECK(parameter.requires_grad(), name, " is frozen");
   if (setup_.policy.empty() && setup_.objective.kl_coef > 0) {

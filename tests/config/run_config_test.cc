@@ -151,7 +151,7 @@ TEST(ReadRunConfig, EveryValueOutOfRangeIsRefusedAtItsPlace) {
                                  "train: {steps: -1}",
                                  "train: {updates_per_batch: 0}",
                                  "train: {microbatch_tokens: 0}",
-                                 "train: {head_chunk_tokens: 0}",
+                                 "train: {head_chunk_tokens: -1}",
                                  "train: {max_skipped_updates: 0}",
                                  "train: {save_every: -1}",
                                  "train: {keep_last: 0}",

@@ -33,9 +33,9 @@ class Learner {
   // the update is skipped, weights and moments stay, the passes left are left out, and the metric optim/skipped says
   // so. An empty batch changes nothing (optim/skipped 0).
   // Returns loss/value, policy/*, optim/{lr, grad_norm, skipped}: means over the passes, maxima where the name says so;
-  // values that are not finite are left out. policy/max_abs_logprob_diff and policy/kl_sampler_learner, the mean of
-  // sampler_logprob - logprob, compare the sampler's stored values with this learner's forward before the first update.
-  // Throws DivergedError after train.max_skipped_updates skipped updates in a row; before anything is changed,
+  // values that are not finite are left out. policy/{max,mean}_abs_logprob_diff and policy/kl_sampler_learner, the mean
+  // of sampler_logprob - logprob, compare the sampler's stored values with this learner's forward before the first
+  // update. Throws DivergedError after train.max_skipped_updates skipped updates in a row; before anything is changed,
   // ExactnessError where the batch was sampled with other adapters than the policy's as it is now, and, when exact,
   // where a log-prob differs.
   Metrics step(TrainBatch& batch);
@@ -60,6 +60,9 @@ class Learner {
   Adam& optimizer_;
   int64_t num_skipped_in_row_ = 0;
 };
+
+// The option, or what its 0 stands for.
+int64_t head_chunk_tokens(const TrainOptions& options, at::Device device);
 
 // Log-probs of the targets without gradients, the head in chunks: what `score` and the reference pass use.
 //   loss_rows [M] int64: the hidden row that predicts each target; targets [M] int64 -> [M] f32

@@ -31,7 +31,7 @@ struct TrainOptions {
   int64_t steps = 100;
   int64_t updates_per_batch = 1;
   int64_t microbatch_tokens = 8192;
-  int64_t head_chunk_tokens = 256;
+  int64_t head_chunk_tokens = 0;
   bool gradient_checkpointing = false;
   int64_t max_skipped_updates = 5;
   int64_t save_every = 20;
@@ -44,7 +44,8 @@ struct TrainOptions {
       "passes over each batch; more than 1 wants objective.name: ppo");
     v("microbatch_tokens", microbatch_tokens, AtLeast{1},
       "tokens a forward and backward; bounds memory, changes no result beyond rounding");
-    v("head_chunk_tokens", head_chunk_tokens, AtLeast{1}, "rows of logits held at a time");
+    v("head_chunk_tokens", head_chunk_tokens, AtLeast{0},
+      "rows of logits held at a time; 0 = 256 on the CPU, 512 on CUDA");
     v("gradient_checkpointing", gradient_checkpointing,
       "recompute each layer in the backward pass: less memory, one forward more");
     v("max_skipped_updates", max_skipped_updates, AtLeast{1},
