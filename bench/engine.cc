@@ -17,6 +17,8 @@ void add_common(CLI::App& verb, Common& args) {
   verb.add_option(
       "--inputs", args.inputs,
       "JSON object with 'ids' (prompts or sequences), 'weights' (of sequences) or 'texts' (prompts of grpo)");
+  verb.add_option("--device", args.device)->check(CLI::IsMember({"cpu", "cuda"}));
+  verb.add_flag("--exact", args.exact, "on CUDA: sampler and learner with the same bits");
   verb.add_option("--threads", args.threads)->check(CLI::Range(1, 1024));
   verb.add_option("--repeat", args.repeat)->check(CLI::Range(1, 1000));
   verb.add_option("--warmup", args.warmup)->check(CLI::Range(0, 1000));
@@ -38,14 +40,17 @@ void add_generate(CLI::App& app, GenerateArgs& args) {
 }
 
 void add_learn(CLI::App& app, LearnArgs& args) {
-  CLI::App& verb = *app.add_subcommand("learn", "seconds of a step: forward, loss on the last half, backward, Adam");
+  CLI::App& verb = *app.add_subcommand("learn", "seconds of a step: forward, loss, backward, Adam");
   args.rank = 8;
   add_common(verb, args);
   verb.add_option("--sequences", args.sequences)->check(CLI::Range(1, 1 << 16));
   verb.add_option("--length", args.length, "tokens of a sequence")->check(CLI::Range(2, 1 << 20));
-  verb.add_option("--group-size", args.group_size, "sequences that share their first half")
+  verb.add_option("--loss-tokens", args.loss_tokens, "at the end of each sequence; 0 = its last half")
+      ->check(CLI::Range(0, 1 << 20));
+  verb.add_option("--group-size", args.group_size, "sequences that share the tokens without loss")
       ->check(CLI::Range(1, 1 << 16));
   verb.add_option("--microbatch-tokens", args.microbatch_tokens)->check(CLI::Range(1, 1 << 24));
+  verb.add_option("--head-chunk-tokens", args.head_chunk_tokens)->check(CLI::Range(0, 1 << 24));
 }
 
 void add_grpo(CLI::App& app, GrpoArgs& args) {
@@ -56,7 +61,9 @@ void add_grpo(CLI::App& app, GrpoArgs& args) {
   verb.add_option("--group-size", args.group_size)->check(CLI::Range(2, 1 << 16));
   verb.add_option("--prompt-len", args.prompt_len)->check(CLI::Range(1, 1 << 20));
   verb.add_option("--new-tokens", args.new_tokens)->check(CLI::Range(1, 1 << 20));
+  verb.add_option("--max-batch", args.max_batch, "sequences that decode together")->check(CLI::Range(1, 1 << 16));
   verb.add_option("--microbatch-tokens", args.microbatch_tokens)->check(CLI::Range(1, 1 << 24));
+  verb.add_option("--head-chunk-tokens", args.head_chunk_tokens)->check(CLI::Range(0, 1 << 24));
 }
 
 int run(int argc, char** argv) {

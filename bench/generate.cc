@@ -85,7 +85,7 @@ Json run_generate(const GenerateArgs& args) {
     result["decode_tokens_per_s"] = rounded(static_cast<double>(batch * (longest - 1)) / decode_s);
     result["step_ms"] = rounded(1000.0 * decode_s / static_cast<double>(longest - 1));
   }
-  result["peak_rss_mib"] = peak_rss_mib();
+  add_peak_memory(result, subject.model.device());
   return result;
 }
 

@@ -10,6 +10,7 @@
 #include "noregret/base/error.h"
 #include "noregret/base/file.h"
 #include "noregret/base/text.h"
+#include "noregret/tensor/cuda.h"
 #include "noregret/tensor/device.h"
 
 namespace noregret::bench {
@@ -33,23 +34,32 @@ Json all_rounded(const std::vector<double>& values) {
   return list;
 }
 
-double peak_rss_mib() {
+void add_peak_memory(Json& result, at::Device device) {
+  const auto to_tenths = [](double mib) { return std::round(mib * 10.0) / 10.0; };
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
-  return std::round(static_cast<double>(usage.ru_maxrss) / 1024.0 * 10.0) / 10.0;
+  result["peak_rss_mib"] = to_tenths(static_cast<double>(usage.ru_maxrss) / 1024.0);
+  if (device.is_cuda())
+    result["peak_gpu_mib"] = to_tenths(static_cast<double>(peak_memory_bytes(device)) / (1024.0 * 1024.0));
 }
 
 Subject load_subject(const Common& common, bool starts_at_zero) {
   set_num_threads(static_cast<int>(common.threads));
+  const at::Device device = parse_device(common.device);
   const Stopwatch watch;
-  Subject subject{CausalLm::load(common.model_dir, at::kCPU), std::nullopt, 0.0};
+  Subject subject{CausalLm::load(common.model_dir, device), std::nullopt, 0.0};
+  if (common.exact && device.is_cuda()) {
+    request_invariant_products();
+    subject.model.set_exact(true);
+  }
+  synchronize(device);
   subject.load_s = watch.seconds();
   if (common.rank == 0) return subject;
   AdapterOptions options;
   options.rank = common.rank;
   options.targets = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"};
   if (common.adapts_head) options.targets = {"all"};
-  subject.adapter = Adapter::create(subject.model.sites(), options, common.seed, at::kCPU);
+  subject.adapter = Adapter::create(subject.model.sites(), options, common.seed, device);
   const at::NoGradGuard no_grad;
   for (const auto& [name, tensor] : subject.adapter->parameters()) {
     if (!starts_at_zero && name.find("lora_B") != std::string::npos) tensor.normal_(0.0, 1e-3);
@@ -88,10 +98,12 @@ std::vector<std::vector<int64_t>> ids_of(const Common& common, const Json& input
 }
 
 std::vector<double> timed(const Common& common, const std::function<void()>& work) {
+  const at::Device device = parse_device(common.device);
   std::vector<double> seconds;
   for (int64_t i = 0; i < common.warmup + common.repeat; ++i) {
     const Stopwatch watch;
     work();
+    synchronize(device);
     if (i >= common.warmup) seconds.push_back(watch.seconds());
   }
   return seconds;
@@ -103,18 +115,19 @@ Json describe(const char* workload, const Common& common, const Subject& subject
       {"engine", "noregret"},
       {"model", common.model_dir.filename().string()},
       {"dtype", subject.model.config().dtype == "float32" ? "float32" : subject.model.config().dtype + " weights"},
+      {"device", device_name(subject.model.device())},
+      {"exact", common.exact || subject.model.device().is_cpu()},
       {"threads", common.threads},
       {"rank", common.rank},
       {"adapts_head", common.adapts_head},
       {"load_s", rounded(subject.load_s)}};
 }
 
-Learner::Setup learner_setup(const Subject& subject, const char* objective, int64_t microbatch_tokens) {
+Learner::Setup learner_setup(const Subject& subject, const char* objective) {
   Learner::Setup setup;
   setup.model = &subject.model;
   setup.policy = subject.stack();
   setup.objective.name = objective;
-  setup.train.microbatch_tokens = microbatch_tokens;
   return setup;
 }
 
@@ -127,6 +140,15 @@ Adam optimizer_for(Subject& subject) {
 int64_t num_parameters(const Adam& optimizer) {
   int64_t count = 0;
   for (const auto& [name, tensor] : optimizer.parameters()) count += tensor.numel();
+  return count;
+}
+
+LinearWeights count_linear_weights(const CausalLm& model) {
+  LinearWeights count;
+  for (const LinearSite& site : model.sites()) {
+    int64_t& part = site.name == "lm_head" ? count.head : count.layers;
+    part += site.in_features * site.out_features;
+  }
   return count;
 }
 

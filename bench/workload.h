@@ -13,6 +13,8 @@ namespace noregret::bench {
 struct Common {
   std::filesystem::path model_dir;
   std::filesystem::path inputs;  // a JSON file with the ids or texts to use; empty = random ones
+  std::string device = "cpu";    // parse_device()
+  bool exact = false;            // on CUDA: bits that do not depend on the batch; on the CPU they never do
   int64_t threads = 2;
   int64_t repeat = 3;
   int64_t warmup = 1;
@@ -33,22 +35,27 @@ struct GenerateArgs : Common {
 };
 Json run_generate(const GenerateArgs& args);
 
-// Seconds of a learner's step: forward, loss on the last half of each sequence, backward, Adam.
+// Seconds of a learner's step: forward, loss on the end of each sequence, backward, Adam.
 struct LearnArgs : Common {
   int64_t sequences = 8;
   int64_t length = 128;
-  int64_t group_size = 1;  // sequences that share their first half
+  int64_t loss_tokens = 0;  // of each sequence, its last ones; 0 = half of it
+  int64_t group_size = 1;   // sequences that share the tokens before those
   int64_t microbatch_tokens = 8192;
+  int64_t head_chunk_tokens = 0;  // 0 = TrainOptions'
 };
 Json run_learn(const LearnArgs& args);
 
-// Seconds of a whole GRPO iteration: rollout, reward, advantages, packing, learner's step, exact mode on.
+// Seconds of a whole GRPO iteration: rollout, reward, advantages, packing, learner's step; on the CPU in exact mode.
+// A model without a tokenizer gets random ids as prompts, and the reward is of the ids instead of the text.
 struct GrpoArgs : Common {
   int64_t groups = 4;
   int64_t group_size = 8;
   int64_t prompt_len = 64;
   int64_t new_tokens = 64;
+  int64_t max_batch = 64;
   int64_t microbatch_tokens = 8192;
+  int64_t head_chunk_tokens = 0;  // 0 = TrainOptions'
 };
 Json run_grpo(const GrpoArgs& args);
 
