@@ -83,6 +83,7 @@ inline const std::vector<ThirdParty>& third_party() {
       {"ATen/cuda/", {"tensor/cuda"}},
       {"c10/cuda/", {"tensor/device", "tensor/cuda"}},
       {"cuda", {"kernels", "tensor/device"}},
+      {"cooperative_groups.h", {"kernels"}},
       {"torch/", {}, "torch/torch.h costs 21 s a file; include the ATen header that declares what is used"},
       {"torch/csrc/autograd/custom_function.h", {"nn"}},
       {"torch/csrc/autograd/", {"train"}},

@@ -284,9 +284,9 @@ TEST(BackendsOfFolders, ParametersAreTheCheckpointsValues) {
   }
 }
 
-TEST(Backend, OfACpuIsTheKernels) {
+TEST(Backend, OfADeviceIsItsKernels) {
   EXPECT_EQ(default_backend(at::kCPU), Backend::kKernels);
-  EXPECT_EQ(default_backend(at::Device(at::kCUDA, 0)), Backend::kAten);
+  EXPECT_EQ(default_backend(at::Device(at::kCUDA, 0)), Backend::kCuda);
 }
 
 }  // namespace

@@ -203,7 +203,7 @@ TEST(MathAnswer, WorkerThatIsNotThereIsRefusedOrAFailureButNeverAZero) {
   const ComponentScore score =
       judge(load("math_answer", R"({"worker":"/nowhere/worker"})"), item("\\boxed{\\sqrt{8}}", "2\\sqrt2"));
   EXPECT_EQ(score.status, ScoreStatus::kFailed);
-  EXPECT_THAT(score.error, HasSubstr("/nowhere/worker: cannot be started"));
+  EXPECT_THAT(score.error, HasSubstr("/nowhere/worker: cannot start it"));
 }
 
 TEST(MathAnswer, OptionsSayWhatCounts) {

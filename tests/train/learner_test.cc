@@ -108,9 +108,9 @@ TEST(Learner, ReportsTheMetricsOfAnRlStep) {
   Trainee run(objective("ppo"));
   const Metrics metrics = run.step(run.rl_batch());
   EXPECT_THAT(names_of(metrics),
-              testing::UnorderedElementsAre("loss/value", "policy/max_abs_logprob_diff", "policy/kl_sampler_learner",
-                                            "policy/entropy", "policy/ratio_max", "policy/clip_frac", "optim/grad_norm",
-                                            "optim/lr", "optim/skipped"));
+              testing::UnorderedElementsAre("loss/value", "policy/max_abs_logprob_diff", "policy/mean_abs_logprob_diff",
+                                            "policy/kl_sampler_learner", "policy/entropy", "policy/ratio_max",
+                                            "policy/clip_frac", "optim/grad_norm", "optim/lr", "optim/skipped"));
   EXPECT_EQ(metrics.get("optim/lr"), 1e-2);
   EXPECT_EQ(metrics.get("optim/skipped"), 0.0);
   EXPECT_GT(metrics.get("optim/grad_norm"), 0.0);
@@ -145,6 +145,7 @@ TEST(Learner, MaxAbsLogprobDiffFindsOneWrongToken) {
   const Metrics metrics = run.step(batch);
   EXPECT_NEAR(metrics.get("policy/max_abs_logprob_diff"), 0.25, 1e-5);
   EXPECT_NEAR(metrics.get("policy/kl_sampler_learner"), 0.25 / static_cast<double>(batch.num_loss_tokens), 1e-5);
+  EXPECT_NEAR(metrics.get("policy/mean_abs_logprob_diff"), 0.25 / static_cast<double>(batch.num_loss_tokens), 1e-5);
 }
 
 TEST(Learner, SamplerGapIsMeasuredBeforeTheFirstUpdate) {
