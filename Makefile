@@ -64,10 +64,11 @@ grade-fuzz:  ## a million random strings through the grader under sanitizers (4 
 	cmake --build build-fuzz -j $(JOBS) --target grade_byte_fuzz
 	build-fuzz/grade_byte_fuzz 1000000
 
-cuda-compile:  ## compile the CUDA build into build-cuda (needs a CUDA toolkit, no GPU)
+cuda-compile:  ## compile the CUDA build into build-cuda and run its CPU tests (needs a CUDA toolkit, no GPU)
 	scripts/setup.sh --cuda
 	cmake -S . -B build-cuda -G Ninja -DNOREGRET_CUDA=ON $(CMAKE_FLAGS)
-	cmake --build build-cuda -j $(JOBS) --target noregret plugins gpu_test
+	cmake --build build-cuda -j $(JOBS) --target noregret plugins kernels_test tensor_test nn_test gpu_test
+	scripts/cuda_cpu_tests.sh build-cuda
 
 format:  ## clang-format all C++ sources
 	clang-format -i $$(git ls-files '*.cc' '*.h' '*.cu' '*.cuh')

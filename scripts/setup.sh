@@ -4,7 +4,8 @@
 #
 #   scripts/setup.sh [--cuda|--bench]
 #
-# --cuda   also takes LibTorch's CUDA libraries, enough to compile a CUDA build (scripts/gpu_check.sh runs one).
+# --cuda   also takes LibTorch's CUDA libraries: with a toolkit's, enough to compile a CUDA build and run it on the CPU
+#          (scripts/gpu_check.sh runs one on a GPU).
 # --bench  also takes what the benchmarks need (bench/README.md).
 # A LibTorch of your own: set CMAKE_PREFIX_PATH to its folder, here and for the build.
 set -euo pipefail
@@ -66,22 +67,30 @@ install_libtorch() {
     say "LibTorch is your own, in $own"
     return
   fi
-  if [[ -e $stamp ]] && cmp -s <(grep '==' $stamp) <(grep '==' scripts/wheels.txt) && grep -q "^parts.* $parts" $stamp; then return; fi
+  local wheels=(scripts/wheels.txt) list
+  if [[ $parts == cuda ]]; then wheels+=(scripts/wheels_cuda.txt); fi
+  # What a stamp lists was unpacked; one for CUDA is as good for the CPU.
+  if [[ -e $stamp && -z $(grep -hF '==' "${wheels[@]}" | grep -vxFf $stamp) ]]; then return; fi
   [[ $(uname -m) == x86_64 ]] || fail "the LibTorch wheel is for x86-64, this is $(uname -m); set CMAKE_PREFIX_PATH to a LibTorch 2.11"
   if [[ $parts == cuda ]]; then
-    files+=('torch/lib/libtorch_cuda.so' 'torch/lib/libc10_cuda.so')
-    need_mb=1700
+    files+=('torch/lib/libtorch_cuda.so' 'torch/lib/libc10_cuda.so' 'torch/lib/libtorch_nvshmem.so')
+    need_mb=2200
   fi
   check_disk_space .deps $need_mb
   temp=$(mktemp -d .deps/tmp.XXXXXX)
   trap 'rm -rf "$temp"' EXIT
-  say "downloading $(grep -o '^[a-z].*==[^ ]*' scripts/wheels.txt | paste -sd ' ') (544 MB)"
-  download_wheels scripts/wheels.txt "$temp"
+  say "downloading $(grep -hoE '^[a-z].*==[^ ]*' "${wheels[@]}" | paste -sd ' ') (544 MB, 232 more for CUDA)"
+  for list in "${wheels[@]}"; do download_wheels "$list" "$temp"; done
   say "unpacking LibTorch into .deps/site ($parts)"
   unzip -q "$temp"/torch-*.whl "${files[@]}" -d "$temp/site"
   unzip -q "$temp"/nvidia_cuda_cupti-*.whl 'nvidia/cu13/lib/libcupti.so.13' -d "$temp/site"
   unzip -q "$temp"/nvidia_cuda_runtime-*.whl 'nvidia/cu13/lib/libcudart.so.13' -d "$temp/site"
-  { cat scripts/wheels.txt; [[ $parts == cuda ]] && echo "parts: cpu cuda" || echo "parts: cpu"; } >"$temp/site/stamp"
+  if [[ $parts == cuda ]]; then
+    unzip -q "$temp"/nvidia_cufile-*.whl 'nvidia/cu13/lib/libcufile.so.0' -d "$temp/site"
+    unzip -q "$temp"/nvidia_cusparselt_cu13-*.whl 'nvidia/cusparselt/lib/libcusparseLt.so.0' -d "$temp/site"
+    unzip -q "$temp"/nvidia_nvshmem_cu13-*.whl 'nvidia/nvshmem/lib/libnvshmem_host.so.3' -d "$temp/site"
+  fi
+  cat "${wheels[@]}" >"$temp/site/stamp"
   if [[ -e .deps/site ]]; then mv .deps/site "$temp/old"; fi
   mv "$temp/site" .deps/site
   rm -rf "$temp"
