@@ -63,7 +63,6 @@ RAGGED_GOAL = (6, 10)  # times Hugging Face
 ADAPTER_GOAL = (5, 2)  # % slower
 LEARNER_GOAL = (40, 55)  # % of GEMM_TFLOPS
 PEFT_GOAL = (1.5, 2.5)
-HEAD_GOAL = (512, 128)  # MiB
 PEAK_GOAL = (0.6, 0.4)  # of PEFT's peak
 GAP_GOAL = (2e-3, 2e-4)  # mean |sampler - learner log-prob|
 
@@ -203,12 +202,12 @@ def learner_rows(rows, model):
 
     def head(metric):
         more = rows.figure(key, "peak_gpu_mib") - rows.figure(f"{model}/learn, 1 loss token", "peak_gpu_mib")
-        rows.add(metric, f"{more:.0f} MiB", HEAD_GOAL, more, " MiB", at_most=True)
+        rows.add(metric, f"{more:.0f} MiB", None, None, "")
 
     rows.add_row(f"{model} learner, 4N accounting, of {GEMM_TFLOPS} TFLOP/s", flops)
     rows.add_row(f"{model} learner against PEFT", speed)
     rows.add_row(f"{model} learner, peak memory against PEFT", peak)
-    rows.add_row(f"{model} learner, memory of head and loss", head)
+    rows.add_row(f"{model} learner, peak higher with all loss tokens by", head)
 
 
 def grpo_rows(rows, model):

@@ -61,7 +61,7 @@ own_libtorch() {
 install_libtorch() {
   local parts=$1 stamp=.deps/site/stamp own
   local files=('torch/lib/libtorch_cpu.so' 'torch/lib/libc10.so' 'torch/lib/libgomp.so.1' 'torch/include/*')
-  local need_mb=1200
+  local need_mb=1200 download_mb=544
   own=$(own_libtorch)
   if [[ -n $own ]]; then
     say "LibTorch is your own, in $own"
@@ -75,11 +75,12 @@ install_libtorch() {
   if [[ $parts == cuda ]]; then
     files+=('torch/lib/libtorch_cuda.so' 'torch/lib/libc10_cuda.so' 'torch/lib/libtorch_nvshmem.so')
     need_mb=2200
+    download_mb=776
   fi
   check_disk_space .deps $need_mb
   temp=$(mktemp -d .deps/tmp.XXXXXX)
   trap 'rm -rf "$temp"' EXIT
-  say "downloading $(grep -hoE '^[a-z].*==[^ ]*' "${wheels[@]}" | paste -sd ' ') (544 MB, 232 more for CUDA)"
+  say "downloading $(grep -hoE '^[a-z].*==[^ ]*' "${wheels[@]}" | paste -sd ' ') ($download_mb MB)"
   for list in "${wheels[@]}"; do download_wheels "$list" "$temp"; done
   say "unpacking LibTorch into .deps/site ($parts)"
   unzip -q "$temp"/torch-*.whl "${files[@]}" -d "$temp/site"

@@ -1,7 +1,7 @@
 #pragma once
 
 // Matrix products on blocks that stay in registers. Part of inner_loops.h: all of it is compiled for each instruction
-// set.
+// set, so it is code in a header and as long as a source file.
 
 #include "kernels/inner.h"
 #include "kernels/simd.h"

@@ -8,7 +8,6 @@
 #include "nn/cpu_layer.h"
 #include "nn/cuda_layer.h"
 #include "noregret/base/check.h"
-#include "noregret/base/file.h"
 #include "noregret/base/text.h"
 #include "noregret/nn/decode_engine.h"
 
@@ -16,14 +15,6 @@ namespace noregret {
 namespace {
 
 constexpr int64_t kSitesPerLayer = 7;  // q k v o gate up down
-
-// Says which tensors, and in which state: within a process as good as their bytes, which are far away on a device.
-std::string versions_digest(const Adapter& adapter) {
-  std::string text;
-  for (const auto& [name, tensor] : adapter.parameters())
-    text += cat(reinterpret_cast<uintptr_t>(tensor.const_data_ptr()), ":", tensor._version(), " ");
-  return sha256_hex(text);
-}
 
 }  // namespace
 
@@ -119,7 +110,7 @@ std::string CausalLm::policy_digest(const AdapterStack& stack) const {
         digests.push_back(panels_digest(*adapter, static_cast<int64_t>(sites_.size())));
         break;
       case Backend::kCuda:
-        digests.push_back(versions_digest(*adapter));
+        digests.push_back(fingerprint(*adapter));
         break;
       case Backend::kAten:
         digests.push_back(adapter->digest());

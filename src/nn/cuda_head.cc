@@ -30,7 +30,8 @@ Tensor head_rows(const FusedLinear& head, const Tensor& rows, bool is_exact) {
 }
 
 struct Call : torch::CustomClassHolder {
-  const FusedLinear* head = nullptr;
+  CudaWeights* weights = nullptr;
+  AdapterStack stack;
   float temperature = 1.0f;
   bool is_exact = false;
 };
@@ -38,8 +39,9 @@ struct Call : torch::CustomClassHolder {
 struct ScoresFunction : Function<ScoresFunction> {
   static variable_list forward(AutogradContext* ctx, const Tensor& rows, const c10::intrusive_ptr<Call>& call,
                                const Tensor& targets, at::TensorList trained) {
-    const Tensor x = head_rows(*call->head, rows, call->is_exact);
-    const Tensor logits = call->head->logits(x, call->is_exact);
+    const FusedLinear& head = *call->weights->head;
+    const Tensor x = head_rows(head, rows, call->is_exact);
+    const Tensor logits = head.logits(x, call->is_exact);
     const auto numbers = [&] { return at::empty({rows.size(0)}, logits.options()); };
     const Tensor logprobs = numbers(), entropy = numbers(), lse = numbers();
     cuda::token_scores(current_stream(rows.device()), rows.size(0), logits.size(1), logits.const_data_ptr<float>(),
@@ -62,9 +64,10 @@ struct ScoresFunction : Function<ScoresFunction> {
     cuda::token_gradients(current_stream(x.device()), logits.size(0), logits.size(1), logits.const_data_ptr<float>(),
                           targets.const_data_ptr<int64_t>(), call->temperature, coefficients.const_data_ptr<float>(),
                           lse.const_data_ptr<float>(), bf16_data(grad_logits));
+    call->weights->attach(*call->weights->head, call->stack);  // another forward may have been with other adapters
     CudaGradients gradients(variable_list(saved.begin() + 4, saved.end()));
-    variable_list result = {call->head->backpropagate(grad_logits, x, ctx->needs_input_grad(0), gradients), Tensor(),
-                            Tensor()};
+    variable_list result = {call->weights->head->backpropagate(grad_logits, x, ctx->needs_input_grad(0), gradients),
+                            Tensor(), Tensor()};
     for (Tensor& gradient : gradients.take()) result.push_back(std::move(gradient));
     return result;
   }
@@ -82,7 +85,8 @@ TokenScores token_scores_on_cuda(CudaWeights& weights, const AdapterStack& stack
   NOREGRET_CHECK(targets.size(0) == rows.size(0), targets.size(0), " targets for ", rows.size(0), " rows");
   weights.attach(*weights.head, stack);
   auto call = c10::make_intrusive<Call>();
-  call->head = weights.head.get();
+  call->weights = &weights;
+  call->stack = stack;
   call->temperature = static_cast<float>(temperature);
   call->is_exact = is_exact;
   std::vector<Tensor> trained;

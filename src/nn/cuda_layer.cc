@@ -125,6 +125,12 @@ Tensor run_backward(const CudaLayer& layer, const CudaPlan& plan, const HfConfig
   return grad_x;
 }
 
+// Another forward may have been with other adapters.
+void attach(const CudaLayer& layer) {
+  for (FusedLinear* linear : {&layer.linears->qkv, &layer.linears->o, &layer.linears->gate_up, &layer.linears->down})
+    layer.all->attach(*linear, *layer.stack);
+}
+
 // What a backward pass keeps of its forward beside tensors.
 struct Call : torch::CustomClassHolder {
   CudaLayer layer{};
@@ -150,6 +156,7 @@ struct LayerFunction : Function<LayerFunction> {
     NOREGRET_CHECK(!std::exchange(call->is_used_up, true), "a second backward pass through the same forward");
     const variable_list saved = ctx->get_saved_variables();
     const Values at{saved[1], saved[2], saved[3], saved[4], saved[5], saved[6], saved[7], Tensor()};
+    attach(call->layer);
     CudaGradients gradients(variable_list(saved.begin() + 8, saved.end()));
     variable_list result = {run_backward(call->layer, *call->plan, call->config, saved[0], at, grads[0].contiguous(),
                                          ctx->needs_input_grad(0), gradients),
@@ -211,8 +218,7 @@ std::vector<int64_t> CudaWeights::tails() const {
 
 Tensor forward_on_cuda(const CudaLayer& layer, const std::shared_ptr<CudaPlan>& plan, const HfConfig& config,
                        const Tensor& x) {
-  for (FusedLinear* linear : {&layer.linears->qkv, &layer.linears->o, &layer.linears->gate_up, &layer.linears->down})
-    layer.all->attach(*linear, *layer.stack);
+  attach(layer);
   if (at::GradMode::is_enabled()) {
     const std::vector<Tensor> trained = trained_in(layer);
     if (x.requires_grad() || !trained.empty()) {

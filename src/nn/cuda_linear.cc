@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
@@ -13,6 +14,8 @@
 #include <algorithm>
 
 #include "noregret/base/check.h"
+#include "noregret/base/file.h"
+#include "noregret/base/text.h"
 #include "noregret/tensor/cuda.h"
 
 namespace noregret {
@@ -41,6 +44,20 @@ Tensor padded_rows(const Tensor& x, int64_t num_rows) {
 }  // namespace
 
 Bf16* bf16_data(const Tensor& tensor) { return static_cast<Bf16*>(tensor.mutable_data_ptr()); }
+
+std::string fingerprint(const Adapter& adapter) {
+  const at::NoGradGuard no_grad;
+  std::vector<Tensor> words;
+  for (const auto& [name, tensor] : adapter.parameters()) words.push_back(tensor.detach().flatten().view(at::kInt));
+  const Tensor all = at::cat(words).to(at::kLong);
+  const Tensor odd = at::arange(all.numel(), all.options()).mul_(2).add_(1);
+  std::string text = cat(all.mul(odd).sum().item<int64_t>());
+  for (int64_t site = 0; site < adapter.num_sites(); ++site) {
+    const Adapter::LowRank* low_rank = adapter.find(site);
+    if (low_rank != nullptr) text += cat(" ", site, ":", low_rank->scaling);
+  }
+  return sha256_hex(text);
+}
 
 bool CudaGradients::wants(const Tensor& trained) const {
   return std::any_of(trained_.begin(), trained_.end(), [&](const Tensor& tensor) { return tensor.is_same(trained); });

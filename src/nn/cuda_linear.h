@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -11,6 +12,10 @@
 namespace noregret {
 
 kernels::cuda::Bf16* bf16_data(const Tensor& tensor);
+
+// SHA-256 over the scalings and a checksum of the tensors' bits: the sum of word i times 2 i + 1, modulo 2^64. No two
+// adapters that differ in one number have the same; one copy from the device instead of all.
+std::string fingerprint(const Adapter& adapter);
 
 // Gradients of the tensors that a forward trains, in the order in which they were listed.
 class CudaGradients {

@@ -34,15 +34,12 @@ CudaPlan::Prefixes plan_prefixes(const std::vector<Segment>& segments, at::Devic
       const Segment& shared = segments[static_cast<size_t>(prefix)];
       for (int64_t t = 0; t < shared.length; ++t) rows.push_back(shared.begin + t);
       prefixes.longest_key = std::max(prefixes.longest_key, shared.length);
-      prefixes.longest_query = std::max(prefixes.longest_query, end - query_starts.back());
     }
+    prefixes.longest_query = std::max(prefixes.longest_query, end - query_starts.back());
     query_starts.push_back(static_cast<int32_t>(end));
     key_starts.push_back(static_cast<int32_t>(rows.size()));
   }
   if (rows.empty()) return prefixes;
-  prefixes.longest_query = std::max<int64_t>(prefixes.longest_query, 1);
-  for (size_t i = 1; i < query_starts.size(); ++i)
-    prefixes.longest_query = std::max<int64_t>(prefixes.longest_query, query_starts[i] - query_starts[i - 1]);
   prefixes.rows = at::tensor(rows, at::kLong).to(device);
   prefixes.query_starts = on_device(query_starts, device);
   prefixes.key_starts = on_device(key_starts, device);

@@ -35,7 +35,7 @@ TEST_F(CausalLmOnGpu, F32LogprobsAgreeWithTheCpu) {
 }
 
 TEST_F(CausalLmOnGpu, LogprobsWithAnAdapterAgreeWithTheCpuInF32) {
-  for (const GpuShape& shape : kGpuShapes) {
+  for (const EngineShape& shape : kGpuShapes) {
     const Twins twins(shape, 4);
     const auto sequences = random_sequences(shape.vocab_size, {70, 1, 33, 128});
     const Tensor gpu = all_logprobs(twins.gpu, {&twins.gpu_adapter}, batch_on(sequences, kGpu));
@@ -49,7 +49,7 @@ TEST_F(CausalLmOnGpu, LogprobsWithAnAdapterAgreeWithTheCpuInF32) {
 }
 
 TEST_F(CausalLmOnGpu, TwoAdaptersAddUpAndTheBaseComesBack) {
-  const GpuShape& shape = kGpuShapes[0];
+  const EngineShape& shape = kGpuShapes[0];
   const Twins twins(shape, 4);
   Adapter gpu_second =
       Adapter::create(twins.gpu.sites(), adapter_options(3, 6.0, {"q_proj", "up_proj", "down_proj"}), 9, kGpu);
@@ -66,7 +66,7 @@ TEST_F(CausalLmOnGpu, TwoAdaptersAddUpAndTheBaseComesBack) {
 }
 
 TEST_F(CausalLmOnGpu, AChangedAdapterIsSeenByTheNextForward) {
-  const GpuShape& shape = kGpuShapes[1];
+  const EngineShape& shape = kGpuShapes[1];
   const Twins twins(shape, 2);
   const TokenBatch batch = batch_on(random_sequences(shape.vocab_size, {20}), kGpu);
   const AdapterStack stack = {&twins.gpu_adapter};
@@ -82,7 +82,7 @@ TEST_F(CausalLmOnGpu, AChangedAdapterIsSeenByTheNextForward) {
 }
 
 TEST_F(CausalLmOnGpu, ASharedPrefixIsAsGoodAsOneForEachSequence) {
-  for (const GpuShape& shape : kGpuShapes) {
+  for (const EngineShape& shape : kGpuShapes) {
     const Twins twins(shape, 4);
     const SharedBatch shared = shared_prefix_batch(shape.vocab_size, kGpu);
     const Tensor together = all_logprobs(twins.gpu, {&twins.gpu_adapter}, shared.packed);
@@ -115,7 +115,7 @@ void expect_same_direction(const Tensor& gpu, const Tensor& cpu, const std::stri
 }
 
 TEST_F(CausalLmOnGpu, GradientsOfAnAdapterAgreeWithTheCpuInF32) {
-  for (const GpuShape& shape : kGpuShapes) {
+  for (const EngineShape& shape : kGpuShapes) {
     Twins twins(shape, 4);
     const auto sequences = random_sequences(shape.vocab_size, {70, 2, 33, 128});
     expect_same_direction(adapter_gradient(twins.gpu, twins.gpu_adapter, batch_on(sequences, kGpu)),
@@ -128,8 +128,26 @@ TEST_F(CausalLmOnGpu, GradientsOfAnAdapterAgreeWithTheCpuInF32) {
   }
 }
 
+TEST_F(CausalLmOnGpu, GradientsAreOfTheirForwardsAdapterWhateverCameBetween) {
+  const EngineShape& shape = kGpuShapes[0];
+  Twins twins(shape, 4);
+  Adapter other = Adapter::create(twins.gpu.sites(), adapter_options(3, 6.0), 9, kGpu);
+  fill_b(other, 0.1f, 5);
+  const TokenBatch batch = batch_on(random_sequences(shape.vocab_size, {40}), kGpu);
+  const Tensor want = adapter_gradient(twins.gpu, twins.gpu_adapter, batch);
+  twins.gpu_adapter.set_trainable(true);
+  const AdapterStack stack = {&twins.gpu_adapter};
+  const Tensor logprobs =
+      twins.gpu.token_scores(twins.gpu.forward(batch, stack, nullptr), batch.ids.roll(-1), 0.8, stack).logprobs;
+  all_logprobs(twins.gpu, {&other}, batch);
+  logprobs.sum().backward();
+  std::vector<Tensor> flat;
+  for (const auto& [name, tensor] : twins.gpu_adapter.parameters()) flat.push_back(tensor.grad().flatten().cpu());
+  expect_same_direction(at::cat(flat), want, "after a forward with another adapter");
+}
+
 TEST_F(CausalLmOnGpu, GradientsOfAllWeightsAgreeWithTheCpuInF32) {
-  const GpuShape& shape = kGpuShapes[0];
+  const EngineShape& shape = kGpuShapes[0];
   std::vector<Tensor> gradients;
   Twins twins(shape, 1);
   const auto sequences = random_sequences(shape.vocab_size, {50, 20});

@@ -79,7 +79,7 @@ Compared compare_with_learner(const CausalLm& model, const AdapterStack& stack,
 }
 
 TEST_F(GeneratorOnGpu, LogprobsAreTheLearnersUpToRounding) {
-  for (const GpuShape& shape : kGpuShapes) {
+  for (const EngineShape& shape : kGpuShapes) {
     const Twins twins(shape, 4);
     const AdapterStack stack = {&twins.gpu_adapter};
     const Compared gap = compare_with_learner(twins.gpu, stack, sampled(twins.gpu, stack, 8, 0.9), 0.9);
@@ -91,7 +91,7 @@ TEST_F(GeneratorOnGpu, LogprobsAreTheLearnersUpToRounding) {
 
 TEST_F(GeneratorOnGpu, ExactLogprobsAreTheLearnersBits) {
   ASSERT_TRUE(kInvariant);
-  for (const GpuShape& shape : kGpuShapes) {
+  for (const EngineShape& shape : kGpuShapes) {
     Twins twins(shape, 4);
     twins.gpu.set_exact(true);
     const AdapterStack stack = {&twins.gpu_adapter};

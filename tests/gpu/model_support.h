@@ -30,29 +30,17 @@ class GpuTest : public testing::Test {
 };
 
 // Every group size class and head dimension of the kernels, in models of three layers.
-struct GpuShape {
-  const char* name;
-  int64_t num_heads, num_kv_heads, head_dim, hidden_size, intermediate_size, vocab_size;
-  bool is_tied;
-};
-inline constexpr GpuShape kGpuShapes[] = {
-    {"Group2Dim32Tied", 4, 2, 32, 128, 320, 258, true},
-    {"Group7Dim64Untied", 7, 1, 64, 448, 1216, 515, false},
-    {"Group6Dim128Tied", 6, 1, 128, 512, 1024, 1000, true},
-    {"Group1Dim80Untied", 4, 4, 80, 320, 640, 333, false},
+inline constexpr EngineShape kGpuShapes[] = {
+    {"Group2Dim32Tied", 4, 2, 32, 128, 320, 258, true, true},
+    {"Group7Dim64Untied", 7, 1, 64, 448, 1216, 515, false, true},
+    {"Group6Dim128Tied", 6, 1, 128, 512, 1024, 1000, true, true},
+    {"Group1Dim80Untied", 4, 4, 80, 320, 640, 333, false, true},
 };
 
-inline HfConfig gpu_config(const GpuShape& shape) {
-  HfConfig config;
-  config.hidden_size = shape.hidden_size;
-  config.intermediate_size = shape.intermediate_size;
+inline HfConfig gpu_config(const EngineShape& shape) {
+  HfConfig config = engine_config(shape);
   config.num_layers = 3;
-  config.num_heads = shape.num_heads;
-  config.num_kv_heads = shape.num_kv_heads;
-  config.head_dim = shape.head_dim;
-  config.vocab_size = shape.vocab_size;
   config.max_positions = 1024;
-  config.tie_word_embeddings = shape.is_tied;
   return config;
 }
 
@@ -62,7 +50,7 @@ inline CausalLm quickstart_model(at::Device device) {
 
 // One model with one adapter, in bf16 on the GPU and in f32 on the CPU.
 struct Twins {
-  Twins(const GpuShape& shape, int64_t rank)
+  Twins(const EngineShape& shape, int64_t rank)
       : gpu(bf16_model(gpu_config(shape), 0.05, 3, Backend::kCuda, kGpu)),
         cpu(bf16_model(gpu_config(shape), 0.05, 3, Backend::kKernels)),
         gpu_adapter(

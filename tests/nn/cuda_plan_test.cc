@@ -5,8 +5,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <set>
 
+#include "nn/cuda_linear.h"
 #include "noregret/nn/decode_engine.h"
 #include "noregret/nn/ops.h"
 #include "tests/nn/nn_support.h"
@@ -19,15 +21,10 @@ using testing::ElementsAre;
 using testing::ElementsAreArray;
 
 HfConfig small_config() {
-  HfConfig config;
+  HfConfig config = tiny_config();
   config.hidden_size = 64;
   config.intermediate_size = 96;
-  config.num_layers = 2;
-  config.num_heads = 4;
-  config.num_kv_heads = 2;
   config.head_dim = 16;
-  config.vocab_size = 32;
-  config.max_positions = 128;
   return config;
 }
 
@@ -64,7 +61,7 @@ TEST(CudaPlan, FollowersOfAPrefixReadItsKeysTogether) {
   for (int64_t row = 28; row < 44; ++row) rows.push_back(row);
   EXPECT_THAT(numbers(plan.prefixes.rows), ElementsAreArray(rows));
   EXPECT_EQ(plan.prefixes.longest_key, 20);
-  EXPECT_GE(plan.prefixes.longest_query, 20);
+  EXPECT_EQ(plan.prefixes.longest_query, 20);
 }
 
 TEST(CudaPlan, ABatchWithoutPrefixesHasNoSecondAttention) {
@@ -145,6 +142,25 @@ TEST(CudaKernels, SayWhichModelsTheyCanDo) {
   config = small_config();
   config.hidden_size = 72;
   EXPECT_FALSE(cuda_kernels_can(config)) << "rows of 72";
+}
+
+TEST(Fingerprint, IsOfTheAdaptersNumbersAlone) {
+  const CausalLm model = tiny_model();
+  Adapter adapter = Adapter::create(model.sites(), adapter_options(2, 4.0), 1, at::kCPU);
+  const std::string before = fingerprint(adapter);
+  EXPECT_EQ(fingerprint(adapter.clone()), before);
+  const at::NoGradGuard no_grad;
+  Tensor a = adapter.parameters()[0].second.flatten();  // a view
+  const float first = a[0].item<float>(), second = a[1].item<float>();
+  a[0] = std::nextafter(first, 2.0f);
+  EXPECT_NE(fingerprint(adapter), before) << "one bit";
+  a[0] = second;
+  a[1] = first;
+  EXPECT_NE(fingerprint(adapter), before) << "two numbers changed places";
+  a[0] = first;
+  a[1] = second;
+  EXPECT_EQ(fingerprint(adapter), before);
+  EXPECT_NE(fingerprint(Adapter::create(model.sites(), adapter_options(2, 8.0), 1, at::kCPU)), before) << "alpha";
 }
 
 TEST(DecodeBucket, IsTheNextSizeThatHasAGraph) {

@@ -69,7 +69,7 @@ void write_adapters(Stream stream, int64_t count, const AdapterColumns* entries)
 // ---- attention
 
 // Keys and values of one layer in pages of 16 positions: [page][kv_head], then tiles of 16 x 16 in the order in which
-// tensor cores take them (attention.cu).
+// tensor cores take them (src/kernels/cuda/pages.cuh).
 struct KvShape {
   int64_t num_heads, num_kv_heads, head_dim;  // at most 8 heads share a key; head_dim 16, 32, 64, 80, 96 or 128
   int64_t page_size() const { return num_kv_heads * head_dim * 16; }  // elements
@@ -111,7 +111,7 @@ void join_attention(Stream stream, int64_t num_rows, int64_t num_heads, int64_t 
 
 // ---- the vocabulary: z = logits / temperature, p = softmax(z); logits [rows, vocab] f32
 
-// ln p[target], entropy and log-sum-exp of z. Each may be null but lse.
+// ln p[target] (NaN for a target that is no id), entropy and log-sum-exp of z. Each may be null but lse.
 void token_scores(Stream stream, int64_t num_rows, int64_t vocab_size, const float* logits, const int64_t* targets,
                   float temperature, float* logprobs, float* entropy, float* lse);
 // grad [rows, vocab] = coefficient / temperature (onehot(target) - p).

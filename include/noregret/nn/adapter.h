@@ -56,7 +56,8 @@ class Adapter {
   // The two files of a PEFT adapter folder.
   std::string config_json(const std::string& base_model) const;
   std::string tensor_bytes() const;
-  std::string digest() const;  // SHA-256 over the tensors and scalings
+  int64_t num_sites() const { return static_cast<int64_t>(by_site_.size()); }  // of the model, adapted or not
+  std::string digest() const;                                                  // SHA-256 over the tensors and scalings
 
   double norm_a() const;  // Frobenius norm over all A
   double norm_b() const;

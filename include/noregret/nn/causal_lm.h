@@ -93,7 +93,8 @@ class CausalLm {
   bool is_trainable() const { return is_trainable_; }
   void set_trainable(bool is_trainable);  // requires_grad of every weight (full fine-tuning)
   std::string digest() const;             // SHA-256 over the weights
-  // SHA-256 over the adapters as this model's forward reads them, one a adapter, joined by "+"; "" = base.
+  // SHA-256 over the adapters as this model's forward reads them, one a adapter, joined by "+"; "" = base. On CUDA over
+  // a 64-bit checksum of their tensors, which is worked out there.
   std::string policy_digest(const AdapterStack& stack) const;
 
   // On CUDA one cache at a time uses the memory that the model keeps for it.

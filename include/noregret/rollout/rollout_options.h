@@ -27,8 +27,8 @@ struct RolloutOptions {
     v("temperature", temperature, GreaterThan{0}, "of sampling; the learner's log-probs are at the same temperature");
     v("max_batch", max_batch, AtLeast{1}, "sequences that decode together; changes speed and memory only");
     v("exact", exact, OneOf{"auto", "true", "false"},
-      "stop when a sampler's log-prob is not the learner's, bit for bit; auto = true on a CPU, and not on CUDA, where "
-      "it "
+      "stop when a sampler's log-prob is not the learner's, bit for bit; auto = true on a CPU, false on CUDA, where "
+      "true "
       "costs some speed");
     v("truncated", truncated, OneOf{"score", "mask"}, "a cut completion is scored as it stands, or takes no part");
     v("shuffle_rewards", shuffle_rewards,

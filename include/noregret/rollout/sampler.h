@@ -16,7 +16,7 @@ struct Sampled {
 // id on ties), log-probs at temperature 1.
 //   logits [B, V] f32, uniforms B numbers in [0, 1)
 // Throws DataError on a row that is not finite ("the model's logits are not finite").
-[[noreturn]] void throw_not_finite();  // that error
 Sampled sample_tokens(const Tensor& logits, double temperature, const std::vector<float>& uniforms);
+[[noreturn]] void throw_not_finite();  // that error
 
 }  // namespace noregret

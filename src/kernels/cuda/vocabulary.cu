@@ -130,7 +130,11 @@ __global__ void __cluster_dims__(kClusterSize, 1, 1) __launch_bounds__(kThreads)
   if (blockIdx.x != 0 || threadIdx.x != 0) return;
   const float log_total = logf(n.total);
   lse[row] = n.max + log_total;
-  if (logprobs != nullptr) logprobs[row] = log_probability(z, targets[row], inverse_temperature, n);
+  if (logprobs != nullptr) {
+    const int64_t target = targets[row];
+    const bool is_id = target >= 0 && target < vocab_size;
+    logprobs[row] = is_id ? log_probability(z, target, inverse_temperature, n) : NAN;
+  }
   if (entropy != nullptr) entropy[row] = log_total - n.spread / n.total;
 }
 
