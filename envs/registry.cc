@@ -20,13 +20,13 @@ constexpr EnvEntry kEntries[] = {
 
 std::span<const EnvEntry> env_entries() { return kEntries; }
 
-std::unique_ptr<TaskSource> make_task(const Node& task, uint64_t seed) {
+std::unique_ptr<TaskSource> make_task(const Node& task, const EnvContext& context) {
   FieldReader reader(task, "task");
   std::string name;
   reader("name", name, "which task; a folder of envs/");
   std::vector<std::string> names;
   for (const EnvEntry& entry : kEntries) {
-    if (name == entry.name) return entry.make(reader, seed);
+    if (name == entry.name) return entry.make(reader, context);
     names.emplace_back(entry.name);
   }
   const Node* written = task.find("name");

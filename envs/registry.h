@@ -12,6 +12,6 @@ std::span<const EnvEntry> env_entries();
 
 // The task that a config's `task:` map describes: `name` picks the row, the other keys are the task's own.
 // Throws ConfigError on a missing or unknown name and on the task's keys, DataError on its files.
-std::unique_ptr<TaskSource> make_task(const Node& task, uint64_t seed);
+std::unique_ptr<TaskSource> make_task(const Node& task, const EnvContext& context);
 
 }  // namespace noregret

@@ -62,7 +62,7 @@ std::vector<Task> read_tasks(const fs::path& path, Split split, const Gsm8kOptio
 
 }  // namespace
 
-std::unique_ptr<TaskSource> make_gsm8k(FieldReader& reader, uint64_t /*seed*/) {
+std::unique_ptr<TaskSource> make_gsm8k(FieldReader& reader, const EnvContext& /*context*/) {
   Gsm8kOptions options;
   options.visit_fields(reader);
   reader.finish();

@@ -27,6 +27,6 @@ struct Gsm8kOptions {
 // GSM8K (arXiv:2110.14168): the gold is the number after the answer's last `####`, the demonstration is the answer
 // without the calculator marks `<<48/2=24>>`. Throws ConfigError without a path, DataError with file:line on a row that
 // does not fit.
-std::unique_ptr<TaskSource> make_gsm8k(FieldReader& reader, uint64_t seed);
+std::unique_ptr<TaskSource> make_gsm8k(FieldReader& reader, const EnvContext& context);
 
 }  // namespace noregret

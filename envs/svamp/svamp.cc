@@ -18,7 +18,7 @@ std::string story(const std::string& body, const std::string& question) {
 
 }  // namespace
 
-std::unique_ptr<TaskSource> make_svamp(FieldReader& reader, uint64_t /*seed*/) {
+std::unique_ptr<TaskSource> make_svamp(FieldReader& reader, const EnvContext& /*context*/) {
   SvampOptions options;
   options.visit_fields(reader);
   reader.finish();

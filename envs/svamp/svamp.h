@@ -23,6 +23,6 @@ struct SvampOptions {
 // SVAMP (arXiv:2103.07191): one arithmetic step in a short story. The first seven tenths of the file (700 of 1,000) are
 // for training, the rest is held out. No demonstrations. Throws ConfigError without a path, DataError with the row on
 // one that does not fit.
-std::unique_ptr<TaskSource> make_svamp(FieldReader& reader, uint64_t seed);
+std::unique_ptr<TaskSource> make_svamp(FieldReader& reader, const EnvContext& context);
 
 }  // namespace noregret

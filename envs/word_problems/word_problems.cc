@@ -180,7 +180,7 @@ bool is_held_out(const std::string& question) {
   return (hash >> 32) % 10 == 0;  // the high half: the low bits of FNV-1a mix poorly
 }
 
-std::unique_ptr<TaskSource> make_word_problems(FieldReader& reader, uint64_t seed) {
+std::unique_ptr<TaskSource> make_word_problems(FieldReader& reader, const EnvContext& context) {
   WordProblemOptions options;
   options.visit_fields(reader);
   reader.finish();
@@ -190,7 +190,7 @@ std::unique_ptr<TaskSource> make_word_problems(FieldReader& reader, uint64_t see
     throw ConfigError(cat((written != nullptr ? *written : reader.node()).location.str(),
                           ": task.sloppy has shares that sum to ", sum, ", want at most 1; what is left is right"));
   }
-  return std::make_unique<WordProblems>(options, seed);
+  return std::make_unique<WordProblems>(options, context.seed);
 }
 
 }  // namespace noregret

@@ -43,7 +43,7 @@ struct WordProblemOptions {
 // A question belongs to one split whatever the seed: by a hash of its text, one in ten is held out. Characters:
 // letters, digits, space, line end, and . ? + - = #. Metadata: {"level", "steps"}. Throws ConfigError when the sloppy
 // shares sum to more than 1.
-std::unique_ptr<TaskSource> make_word_problems(FieldReader& reader, uint64_t seed);
+std::unique_ptr<TaskSource> make_word_problems(FieldReader& reader, const EnvContext& context);
 
 // Is a question with this text held out?
 bool is_held_out(const std::string& question);

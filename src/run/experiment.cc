@@ -23,6 +23,15 @@ void check_same_shape(const AdapterOptions& options, const PeftConfig& loaded) {
   if (options.alpha != loaded.alpha) refuse("alpha", cat(options.alpha), cat(loaded.alpha));
 }
 
+EnvContext env_context(const RunConfig& config, const RewardHost& host) {
+  return EnvContext{.seed = config.seed,
+                    .worker = host.worker,
+                    .python_dir = fs::absolute(host.plugin_dir) / "python",
+                    .search_path = host.search_path,
+                    .wants_namespace = host.wants_namespace,
+                    .log_file = {}};
+}
+
 }  // namespace
 
 Inputs load_inputs(const RunConfig& config, const RewardHost& host) {
@@ -34,7 +43,7 @@ Inputs load_inputs(const RunConfig& config, const RewardHost& host) {
   }
   ChatTemplate chat = ChatTemplate::pick(config.model.chat_template, tokenizer);
   Inputs inputs{std::move(hf), std::move(tokenizer), std::move(chat), nullptr, std::nullopt};
-  if (config.task.kind == Node::Kind::kMap) inputs.tasks = make_task(config.task, config.seed);
+  if (config.task.kind == Node::Kind::kMap) inputs.tasks = make_task(config.task, env_context(config, host));
   if (!config.rewards.empty()) inputs.rubric.emplace(config.rewards, host);
   return inputs;
 }

@@ -19,7 +19,7 @@ TEST(CharTokenizer, HasOneIdAByteAndTwoControlTokens) {
 
 TEST(CharTokenizer, WordProblemsTakeOneIdACharacterAndComeBack) {
   const Tokenizer tokenizer = quickstart();
-  const auto tasks = make_task(Node::from_json({{"name", "word_problems"}, {"level", 3}}, Location{}), 1);
+  const auto tasks = make_task(Node::from_json({{"name", "word_problems"}, {"level", 3}}, Location{}), {.seed = 1});
   for (int64_t i = 0; i < 100; ++i) {
     const Task task = tasks->get(Split::kTrain, i);
     const std::string text = task.messages[0].content + *task.demonstration;

@@ -25,7 +25,7 @@ class TempFile {
   fs::path path_;
 };
 
-std::unique_ptr<TaskSource> make(const Json& options) { return make_task(Node::from_json(options, Location{}), 1); }
+std::unique_ptr<TaskSource> make(const Json& options) { return make_task(Node::from_json(options, Location{}), {.seed = 1}); }
 
 template <class E>
 std::string error_of(const Json& options) {

@@ -10,7 +10,7 @@ Node node(const std::string& json) { return Node::from_json(parse_json(json, "ta
 
 std::string error_of(const std::string& json) {
   try {
-    make_task(node(json), 1);
+    make_task(node(json), {.seed = 1});
   } catch (const ConfigError& e) {
     return e.what();
   }
@@ -18,7 +18,7 @@ std::string error_of(const std::string& json) {
 }
 
 TEST(Registry, MakesATaskByName) {
-  EXPECT_EQ(make_task(node(R"({"name": "word_problems"})"), 1)->size(Split::kEval), TaskSource::kEndless);
+  EXPECT_EQ(make_task(node(R"({"name": "word_problems"})"), {.seed = 1})->size(Split::kEval), TaskSource::kEndless);
 }
 
 TEST(Registry, UnknownNameGetsTheNearest) {

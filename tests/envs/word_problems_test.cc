@@ -15,7 +15,7 @@ using testing::HasSubstr;
 std::unique_ptr<TaskSource> make(const std::string& options_json, uint64_t seed = 1) {
   Json options = parse_json(options_json, "options");
   options["name"] = "word_problems";
-  return make_task(Node::from_json(options, Location{"test.yaml", 3, 1}), seed);
+  return make_task(Node::from_json(options, Location{"test.yaml", 3, 1}), {.seed = seed});
 }
 
 std::string question(const Task& task) { return task.messages.at(0).content; }
