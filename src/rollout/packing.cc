@@ -82,7 +82,11 @@ void add_member(Packer& packer, const Member& member, int64_t prompt_segment, in
   const Completion& completion = member.trajectory->completion;
   const int64_t begin = packer.num_tokens();
   if (member.num_rows() > 0) packer.add_segment(completion.ids, member.num_rows(), prompt_length, prompt_segment);
+  auto inserted = completion.inserted.begin();
   for (size_t i = 0; i < completion.ids.size(); ++i) {
+    if (inserted != completion.inserted.end() && static_cast<int64_t>(i) == inserted->begin) {
+      i = static_cast<size_t>((inserted++)->end);  // not the policy's words: no loss; its own follow
+    }
     const int64_t row = i == 0 ? prompt_last_row : begin + static_cast<int64_t>(i) - 1;
     packer.add_loss(row, completion.ids[i], member.trajectory->advantage, member.sequence_idx, completion.logprobs[i]);
   }
@@ -137,7 +141,7 @@ TrainBatch pack_groups(const std::vector<TrajectoryGroup>& groups, int64_t micro
       if (!trajectory.is_valid || completion.ids.empty()) continue;
       if (keeps_zeros || trajectory.advantage != 0.0) members.push_back(Member{&trajectory, batch.num_sequences});
       ++batch.num_sequences;
-      batch.num_loss_tokens += static_cast<int64_t>(completion.ids.size());
+      batch.num_loss_tokens += completion.num_sampled();
     }
     if (!members.empty()) add_group(packer, group.prompt_ids, std::move(members));
   }

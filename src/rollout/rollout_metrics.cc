@@ -88,6 +88,27 @@ GroupCounts count_groups(const std::vector<TrajectoryGroup>& groups) {
   return counts;
 }
 
+void set_episodes(Metrics& metrics, const std::vector<TrajectoryGroup>& groups) {
+  Series turns;
+  Series inserted;
+  std::map<std::string, double> reasons;
+  for (const TrajectoryGroup& group : groups) {
+    for (const Trajectory& trajectory : group.trajectories) {
+      if (!trajectory.episode || trajectory.episode->failure != FailureKind::kNone) continue;
+      turns.add(static_cast<double>(trajectory.episode->num_turns()));
+      inserted.add(static_cast<double>(trajectory.completion.ids.size()) -
+                   static_cast<double>(trajectory.completion.num_sampled()));
+      reasons[std::string(stop_reason_name(trajectory.episode->stop_reason))] += 1.0;
+    }
+  }
+  if (turns.count == 0) return;
+  metrics.set("episode/turns_mean", turns.mean());
+  metrics.set("episode/inserted_tokens_mean", inserted.mean());
+  for (const auto& [reason, count] : reasons) {
+    metrics.set("episode/" + reason + "_frac", count / static_cast<double>(turns.count));
+  }
+}
+
 }  // namespace
 
 Metrics rollout_metrics(const std::vector<TrajectoryGroup>& groups, const std::vector<std::string>& component_names) {
@@ -104,7 +125,7 @@ Metrics rollout_metrics(const std::vector<TrajectoryGroup>& groups, const std::v
         failed_kinds[std::string(failure_name(trajectory.score.kind))] += 1.0;
       }
       num_truncated += trajectory.completion.finish_reason == FinishReason::kLength;
-      lengths.add(static_cast<double>(trajectory.completion.ids.size()));
+      lengths.add(static_cast<double>(trajectory.completion.num_sampled()));
     }
   }
   const double num_completions = std::max(1.0, static_cast<double>(lengths.count));
@@ -124,6 +145,7 @@ Metrics rollout_metrics(const std::vector<TrajectoryGroup>& groups, const std::v
   if (lengths.count > 0) metrics.set("rollout/length_mean", lengths.mean());
   metrics.set("rollout/truncated_frac", num_truncated / num_completions);
   metrics.set("info/bits_bound", counts.bits_bound);
+  set_episodes(metrics, groups);
   return metrics;
 }
 

@@ -1,11 +1,13 @@
 #include "noregret/rollout/rollouter.h"
 
 #include <map>
+#include <optional>
 
 #include "noregret/base/check.h"
 #include "noregret/base/clock.h"
 #include "noregret/base/text.h"
 #include "noregret/reward/score_queue.h"
+#include "rollout/episodes.h"
 
 namespace noregret {
 namespace {
@@ -49,14 +51,42 @@ std::string text_of(const Tokenizer& tokenizer, const Completion& completion) {
   return tokenizer.decode(ids, true);
 }
 
+std::string text_of(const EpisodeEnd& episode) {
+  std::vector<std::string> own;
+  for (const Message& turn : episode.turns) {
+    if (turn.role == "assistant") own.push_back(turn.content);
+  }
+  return join(own, "\n");
+}
+
+// The task's own, and how the episode went where there is one.
+std::string metadata_of(const TrajectoryGroup& group, const Trajectory& trajectory) {
+  Json metadata = group.task.metadata;
+  if (trajectory.episode) metadata["episode"] = to_json(*trajectory.episode);
+  return dump_json(metadata);
+}
+
 // What rewards are given of a completion.
-ScoreItem item_of(const TrajectoryGroup& group, const std::string& metadata, const Trajectory& trajectory) {
+ScoreItem item_of(const TrajectoryGroup& group, const Trajectory& trajectory) {
   return ScoreItem{cat(group.task.id, "#", trajectory.completion.sample_idx),
                    group.prompt_text,
                    trajectory.text,
                    group.task.reference,
-                   metadata,
+                   metadata_of(group, trajectory),
                    std::string(finish_reason_name(trajectory.completion.finish_reason))};
+}
+
+// An environment that failed leaves nothing to judge.
+RubricResult failed_result(const EpisodeEnd& episode, size_t num_components) {
+  RubricResult result;
+  result.error = episode.error;
+  result.kind = episode.failure;
+  result.breakdown.assign(num_components, failed_score(episode.failure, episode.error));
+  return result;
+}
+
+bool has_episodes(const TaskSource& tasks, const std::vector<TrajectoryGroup>& groups) {
+  return !groups.empty() && tasks.start(groups.front().task) != nullptr;
 }
 
 // Scores completions while others are sampled.
@@ -67,21 +97,21 @@ class Scoring {
         request_(request),
         groups_(groups),
         queue_(*context.rubric, groups.size() * static_cast<size_t>(request.group_size)) {
-    for (TrajectoryGroup& group : groups) {
-      group.trajectories.resize(static_cast<size_t>(request.group_size));
-      metadata_.push_back(dump_json(group.task.metadata));
-    }
+    for (TrajectoryGroup& group : groups) group.trajectories.resize(static_cast<size_t>(request.group_size));
   }
 
-  void add(const Completion& completion) {
+  // `episode` where the source has them.
+  void add(const Completion& completion, std::optional<EpisodeEnd> episode) {
     const auto group_idx = static_cast<size_t>(completion.request_idx);
     TrajectoryGroup& group = groups_[group_idx];
     Trajectory& trajectory = group.trajectories[static_cast<size_t>(completion.sample_idx)];
-    trajectory.text = text_of(*context_.tokenizer, completion);
+    trajectory.text = episode ? text_of(*episode) : text_of(*context_.tokenizer, completion);
     trajectory.completion = completion;
-    num_tokens_ += static_cast<int64_t>(completion.ids.size());
+    trajectory.episode = std::move(episode);
+    num_tokens_ += completion.num_sampled();
+    if (has_failed(trajectory)) return;
     queue_.add(group_idx * static_cast<size_t>(request_.group_size) + static_cast<size_t>(completion.sample_idx),
-               item_of(group, metadata_[group_idx], trajectory));
+               item_of(group, trajectory));
   }
 
   void finish(const ScoreTick& tick) {
@@ -90,6 +120,9 @@ class Scoring {
     for (TrajectoryGroup& group : groups_) {
       for (Trajectory& trajectory : group.trajectories) {
         trajectory.score = std::move(results[next++]);
+        if (has_failed(trajectory)) {
+          trajectory.score = failed_result(*trajectory.episode, context_.rubric->component_names().size());
+        }
         const bool is_masked =
             request_.truncated == "mask" && trajectory.completion.finish_reason == FinishReason::kLength;
         trajectory.is_valid = trajectory.score.status == ScoreStatus::kOk && !is_masked;
@@ -100,10 +133,13 @@ class Scoring {
   int64_t num_tokens() const { return num_tokens_; }
 
  private:
+  static bool has_failed(const Trajectory& trajectory) {
+    return trajectory.episode && trajectory.episode->failure != FailureKind::kNone;
+  }
+
   const RolloutContext& context_;
   const RolloutRequest& request_;
   std::vector<TrajectoryGroup>& groups_;
-  std::vector<std::string> metadata_;  // of each group's task
   int64_t num_tokens_ = 0;
   ScoreQueue queue_;
 };
@@ -129,7 +165,15 @@ std::vector<TrajectoryGroup> rollout(const RolloutContext& context, const Adapte
     };
   }
   Scoring scores(context, request, groups);
-  options.on_completion = [&scores](const Completion& completion) { scores.add(completion); };
+  std::optional<Episodes> episodes;
+  if (has_episodes(*context.tasks, groups)) {
+    episodes.emplace(context, groups, request.group_size,
+                     progress ? [&progress] { progress("waiting for environments", 0, 1); } : ScoreTick());
+    options.conversation = &*episodes;
+  }
+  options.on_completion = [&](const Completion& completion) {
+    scores.add(completion, episodes ? std::optional(episodes->take_end(completion)) : std::nullopt);
+  };
   Generator(*context.model, policy, options).generate(generate, on_finished);
   const double generate_s = generating.seconds();
   const Stopwatch scoring;

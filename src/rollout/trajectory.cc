@@ -1,5 +1,7 @@
 #include "noregret/rollout/trajectory.h"
 
+#include <algorithm>
+
 namespace noregret {
 namespace {
 
@@ -28,11 +30,33 @@ Json to_json(const Trajectory& trajectory, const std::vector<std::string>& compo
   json["advantage"] = trajectory.advantage;
   json["is_valid"] = trajectory.is_valid;
   json["finish_reason"] = finish_reason_name(trajectory.completion.finish_reason);
-  json["tokens"] = trajectory.completion.ids.size();
+  json["tokens"] = trajectory.completion.num_sampled();
+  if (trajectory.episode) json["episode"] = to_json(*trajectory.episode);
   return json;
 }
 
 }  // namespace
+
+Json to_json(const EpisodeEnd& episode) {
+  Json json = Json::object();
+  json["turns"] = Json::array();
+  for (const Message& turn : episode.turns) json["turns"].push_back({{"role", turn.role}, {"content", turn.content}});
+  if (episode.failure != FailureKind::kNone) {
+    json["error"] = episode.error;
+    return json;
+  }
+  json["stop_reason"] = stop_reason_name(episode.stop_reason);
+  json["is_terminated"] = episode.is_terminated;
+  json["is_truncated"] = episode.is_truncated;
+  json["score"] = episode.score;
+  json["parts"] = Json::object();
+  for (const auto& [name, value] : episode.parts) json["parts"][name] = value;
+  return json;
+}
+
+int64_t EpisodeEnd::num_turns() const {
+  return std::count_if(turns.begin(), turns.end(), [](const Message& turn) { return turn.role == "assistant"; });
+}
 
 Json to_json(const TrajectoryGroup& group, const std::vector<std::string>& component_names) {
   Json json = Json::object();

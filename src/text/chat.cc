@@ -118,29 +118,44 @@ std::vector<std::string> ChatTemplate::families() {
 
 std::string ChatTemplate::name() const { return std::string(kChatFamilies[static_cast<size_t>(family_)].name); }
 
+void ChatTemplate::begin_turn(std::vector<ChatPiece>& pieces, std::string_view role) const {
+  const ChatFamily& family = kChatFamilies[static_cast<size_t>(family_)];
+  if (family.turn_begin.empty()) return;
+  add_piece(pieces, family.turn_begin, true, false);
+  add_piece(pieces, role, false, false);
+  add_piece(pieces, family.role_end, true, false);
+  add_piece(pieces, family.after_role, false, false);
+}
+
+void ChatTemplate::add_turn(std::vector<ChatPiece>& pieces, std::string_view role, std::string_view content) const {
+  const ChatFamily& family = kChatFamilies[static_cast<size_t>(family_)];
+  const bool is_completion = role == "assistant";
+  begin_turn(pieces, role);
+  add_piece(pieces, family.strips_contents ? stripped(content) : content, false, is_completion);
+  if (!family.turn_begin.empty() || is_completion) add_piece(pieces, turn_end_, true, is_completion);
+  add_piece(pieces, family.after_turn, false, false);
+}
+
 std::vector<ChatPiece> ChatTemplate::render(const std::vector<Message>& messages, bool add_generation_prompt) const {
   const ChatFamily& family = kChatFamilies[static_cast<size_t>(family_)];
   check(messages, family.name);
-  const bool has_turns = !family.turn_begin.empty();
   std::vector<ChatPiece> pieces;
-  const auto begin_turn = [&](std::string_view role) {
-    if (!has_turns) return;
-    add_piece(pieces, family.turn_begin, true, false);
-    add_piece(pieces, role, false, false);
-    add_piece(pieces, family.role_end, true, false);
-    add_piece(pieces, family.after_role, false, false);
-  };
-  const auto add_turn = [&](std::string_view role, std::string_view content) {
-    const bool is_completion = role == "assistant";
-    begin_turn(role);
-    add_piece(pieces, family.strips_contents ? stripped(content) : content, false, is_completion);
-    if (has_turns || is_completion) add_piece(pieces, turn_end_, true, is_completion);
-    add_piece(pieces, family.after_turn, false, false);
-  };
   add_piece(pieces, bos_, true, false);
-  if (!family.default_system.empty() && messages.front().role != "system") add_turn("system", family.default_system);
-  for (const Message& message : messages) add_turn(message.role, message.content);
-  if (add_generation_prompt) begin_turn("assistant");
+  if (!family.default_system.empty() && messages.front().role != "system") {
+    add_turn(pieces, "system", family.default_system);
+  }
+  for (const Message& message : messages) add_turn(pieces, message.role, message.content);
+  if (add_generation_prompt) begin_turn(pieces, "assistant");
+  return pieces;
+}
+
+std::vector<ChatPiece> ChatTemplate::render_reply(const std::vector<Message>& messages) const {
+  const ChatFamily& family = kChatFamilies[static_cast<size_t>(family_)];
+  check(messages, family.name);
+  std::vector<ChatPiece> pieces;
+  add_piece(pieces, family.after_turn, false, false);
+  for (const Message& message : messages) add_turn(pieces, message.role, message.content);
+  begin_turn(pieces, "assistant");
   return pieces;
 }
 
@@ -159,8 +174,9 @@ std::vector<int64_t> ChatTemplate::stop_ids(const Tokenizer& tokenizer) const {
   return ids;
 }
 
-EncodedChat encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::vector<Message>& messages,
-                        bool add_generation_prompt) {
+namespace {
+
+EncodedChat encode_pieces(const Tokenizer& tokenizer, const std::vector<ChatPiece>& pieces) {
   EncodedChat encoded;
   std::string plain;  // text that is tokenized as one
   bool is_completion = false;
@@ -171,7 +187,7 @@ EncodedChat encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat, co
     }
     plain.clear();
   };
-  for (const ChatPiece& piece : chat.render(messages, add_generation_prompt)) {
+  for (const ChatPiece& piece : pieces) {
     if (piece.is_control || piece.is_completion != is_completion) flush();
     is_completion = piece.is_completion;
     if (!piece.is_control) {
@@ -185,6 +201,18 @@ EncodedChat encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat, co
   }
   flush();
   return encoded;
+}
+
+}  // namespace
+
+EncodedChat encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::vector<Message>& messages,
+                        bool add_generation_prompt) {
+  return encode_pieces(tokenizer, chat.render(messages, add_generation_prompt));
+}
+
+std::vector<int64_t> encode_reply(const Tokenizer& tokenizer, const ChatTemplate& chat,
+                                  const std::vector<Message>& messages) {
+  return encode_pieces(tokenizer, chat.render_reply(messages)).ids;
 }
 
 }  // namespace noregret

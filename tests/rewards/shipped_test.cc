@@ -53,6 +53,21 @@ TEST(ShippedPlugins, ScoresGoFromZeroToOne) {
   }
 }
 
+// ---- task
+
+TEST(TaskReward, IsTheEpisodesScoreAndParts) {
+  const ScoreItem one{"item", "", "", "", R"({"episode":{"score":0.25,"parts":{"turns":3}}})", "stop"};
+  const ComponentScore score = judge(load("task"), one);
+  EXPECT_EQ(score.score, 0.25) << score.error;
+  EXPECT_EQ(part_of(score, "turns"), 3.0);
+}
+
+TEST(TaskReward, ATaskThatDoesNotJudgeIsAFailureAndNoZero) {
+  const ComponentScore score = judge(load("task"), item("8", "8"));
+  EXPECT_EQ(score.status, ScoreStatus::kFailed);
+  EXPECT_THAT(score.error, HasSubstr("does not judge itself"));
+}
+
 // ---- exact_match
 
 TEST(ExactMatch, OuterWhiteSpaceDoesNotMatter) {

@@ -60,6 +60,18 @@ TEST(PackGroups, FirstTokenIsPredictedByThePromptsLastRow) {
   EXPECT_THAT(ints(m.targets), ElementsAre(4, 5, 6, 7, 8));
 }
 
+TEST(PackGroups, InsertedIdsAreReadButCarryNoLoss) {
+  Trajectory several = trajectory({4, 5, 20, 21, 6, 22, 7}, 0.5);  // 20 21 and 22 are an environment's
+  several.completion.inserted = {{2, 4}, {5, 6}};
+  const TrainBatch batch = pack_groups({group({1, 2}, {several, trajectory({8}, -0.5)})}, 100, 1.0, at::kCPU);
+  const Microbatch& m = batch.microbatches[0];
+  EXPECT_THAT(ints(m.tokens.ids), ElementsAre(1, 2, 4, 5, 20, 21, 6, 22));
+  EXPECT_THAT(ints(m.targets), ElementsAre(4, 5, 6, 7, 8));
+  EXPECT_THAT(ints(m.loss_rows), ElementsAre(1, 2, 5, 7, 1));
+  EXPECT_THAT(floats(m.sampler_logprobs), ElementsAre(-2.0f, -2.5f, -3.0f, -3.5f, -4.0f));
+  EXPECT_EQ(batch.num_loss_tokens, 5);
+}
+
 TEST(PackGroups, ColumnsCarryAdvantageSequenceAndSamplerLogprob) {
   const TrainBatch batch =
       pack_groups({group({1}, {trajectory({4, 5}, 0.75), trajectory({6}, -0.25)})}, 100, 0.8, at::kCPU);

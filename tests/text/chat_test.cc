@@ -176,6 +176,22 @@ TEST(Chat, PromptIsAPrefixOfThePromptWithItsAnswer) {
   }
 }
 
+TEST(Chat, AReplysIdsAreThoseBetweenTwoAnswers) {
+  for (const auto& [family, name] : std::map<std::string, std::string>{
+           {"chatml", "qwen2"}, {"smollm2", "smollm2"}, {"llama3", "llama3"}, {"none", "smollm2"}}) {
+    const Tokenizer tokenizer = golden(name);
+    const ChatTemplate chat = ChatTemplate::pick(family, tokenizer);
+    const std::vector<Message> reply = {{"system", " Look:"}, {"user", "\nToo low.\n"}};
+    std::vector<Message> talk = {{"user", "Guess."}, {"assistant", "5"}};
+    talk.insert(talk.end(), reply.begin(), reply.end());
+    const EncodedChat whole = encode_chat(tokenizer, chat, talk, true);
+    const auto end = std::find(whole.is_completion.rbegin(), whole.is_completion.rend(), true);
+    const auto num_reply = end - whole.is_completion.rbegin();
+    ASSERT_GT(num_reply, 0);
+    EXPECT_EQ(encode_reply(tokenizer, chat, reply), Ids(whole.ids.end() - num_reply, whole.ids.end())) << family;
+  }
+}
+
 TEST(Chat, TemplateTextAndContentAreTokenizedAsOne) {
   // Qwen2's pattern takes all line breaks in a row as one word: the template's and the content's.
   const Tokenizer tokenizer = golden("qwen2");

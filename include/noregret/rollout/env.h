@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -39,8 +40,9 @@ std::optional<StopReason> parse_stop_reason(std::string_view name);
 
 // One turn of the policy.
 struct Turn {
-  std::string text;     // without control tokens
-  bool is_cut = false;  // by max_new_tokens: the episode's last turn, whatever is answered
+  std::string text;                           // without control tokens
+  bool is_cut = false;                        // by max_new_tokens: the episode's last turn, whatever is answered
+  const std::atomic<bool>* cancel = nullptr;  // true once nobody waits any more; may be null
 };
 
 // What the environment answers. Score and parts are those of the whole episode up to here.

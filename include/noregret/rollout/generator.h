@@ -23,12 +23,36 @@ struct GenerateRequest {
   std::vector<int64_t> max_new_tokens = {};
 };
 
+// Ids [begin, end) of a completion.
+struct IdSpan {
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+
 struct Completion {
   int64_t request_idx = 0;
   int64_t sample_idx = 0;
   std::vector<int64_t> ids;     // the stop token included where the finish reason is stop
   std::vector<float> logprobs;  // of each id under the sampling distribution; greedy: under temperature 1
   FinishReason finish_reason = FinishReason::kLength;
+  std::vector<IdSpan> inserted = {};  // ids that a conversation put in, in order; their log-probs are NaN
+  int64_t num_sampled() const;        // ids that are not inserted
+};
+
+// Who answers a completion, so that it goes on after its stop token: an episode of several turns. The ids of a reply
+// follow those that were sampled; nothing is tokenized again.
+class Conversation {
+ public:
+  virtual ~Conversation() = default;
+  // A turn ended, by a stop token or cut by the limit (finish_reason). Its sampling waits for the reply.
+  virtual void end_turn(const Completion& completion) = 0;
+  struct Reply {
+    int64_t request_idx = 0;
+    int64_t sample_idx = 0;
+    std::vector<int64_t> ids;  // none = the completion is over, as it is when these leave no room for a token
+  };
+  // Replies that are there: one to each turn that ended, in any order. With `waits` there is at least one.
+  virtual std::vector<Reply> take_replies(bool waits) = 0;
 };
 
 struct GenerateOptions {
@@ -38,6 +62,8 @@ struct GenerateOptions {
   int64_t max_batch = 64;
   // Given each completion as it ends, while others are still sampled; may be empty.
   std::function<void(const Completion&)> on_completion = {};
+  // Borrowed; may be null. max_new_tokens counts sampled and inserted ids.
+  Conversation* conversation = nullptr;
 };
 
 // Tokens that went through the model.

@@ -16,8 +16,9 @@ struct Example {
 
 // Groups -> packed microbatches: the prompt once a group (a segment that its completions name as prefix), at most
 // `microbatch_tokens` tokens each unless one group member alone is longer. Trajectories that are not valid are left
-// out; and, unless `keeps_zeros`, those with advantage 0, which changes no gradient of a loss that is a multiple of the
-// advantage: num_loss_tokens counts all valid ones. The groups' adapter digest is the batch's.
+// out, as is the loss on inserted ids; and, unless `keeps_zeros`, those with advantage 0, which changes no gradient of
+// a loss that is a multiple of the advantage: num_loss_tokens counts all valid ones. The groups' adapter digest is the
+// batch's.
 TrainBatch pack_groups(const std::vector<TrajectoryGroup>& groups, int64_t microbatch_tokens, double temperature,
                        at::Device device, bool keeps_zeros = false);
 

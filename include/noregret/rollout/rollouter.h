@@ -61,6 +61,9 @@ std::vector<TrajectoryGroup> rollout(const RolloutContext& context, const Adapte
 //   rollout/tokens, rollout/length_mean, rollout/truncated_frac    new tokens; share of completions that were cut
 //   info/bits_bound                             bits_bound() summed over the groups; success = share of valid rewards
 //                                               equal to the group's best
+// and of sources with episodes, over those whose environment did not fail:
+//   episode/turns_mean, episode/inserted_tokens_mean    the policy's turns; ids of the environment's
+//   episode/<stop reason>_frac                          of each reason that there was (stop_reason_name)
 Metrics rollout_metrics(const std::vector<TrajectoryGroup>& groups, const std::vector<std::string>& component_names);
 
 }  // namespace noregret

@@ -37,11 +37,17 @@ class ChatTemplate {
   // another; BOS first where the tokenizer adds one; the tokenizer's EOS ends an assistant's text.
   std::vector<ChatPiece> render(const std::vector<Message>& messages, bool add_generation_prompt) const;
   std::string render_text(const std::vector<Message>& messages, bool add_generation_prompt) const;
+  // What follows the token that ended an assistant's turn when others speak next: from there to where the assistant's
+  // next answer begins. Throws as render() does.
+  std::vector<ChatPiece> render_reply(const std::vector<Message>& messages) const;
   // The ids that end an assistant's turn: the template's own and the tokenizer's EOS.
   std::vector<int64_t> stop_ids(const Tokenizer& tokenizer) const;
 
  private:
   explicit ChatTemplate(int family) : family_(family) {}
+  void begin_turn(std::vector<ChatPiece>& pieces, std::string_view role) const;
+  void add_turn(std::vector<ChatPiece>& pieces, std::string_view role, std::string_view content) const;
+
   int family_;
   std::string bos_;  // control tokens of this tokenizer, "" when none
   std::string turn_end_;
@@ -56,5 +62,8 @@ struct EncodedChat {
 // of the ids of the prompt with its answer; all other text between two control tokens is tokenized as one.
 EncodedChat encode_chat(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::vector<Message>& messages,
                         bool add_generation_prompt);
+// The ids of render_reply(): those between two answers in encode_chat() of the whole conversation.
+std::vector<int64_t> encode_reply(const Tokenizer& tokenizer, const ChatTemplate& chat,
+                                  const std::vector<Message>& messages);
 
 }  // namespace noregret
