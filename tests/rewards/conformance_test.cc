@@ -26,7 +26,7 @@ INSTANTIATE_TEST_SUITE_P(
         RewardSubject{"math_answer", "{}", item("so \\boxed{\\sqrt{8}}", "2\\sqrt{2}"),
                       item("so \\boxed{\\sqrt{7}}", "2\\sqrt{2}")},
         RewardSubject{"math_answer", R"({"style":"gsm8k"})", item("12-4=8\n#### 8", "8"), item("12-4=9\n#### 9", "8")},
-        RewardSubject{"task", "{}", episode("1"), episode("0.25")},
+        RewardSubject{"task", "{}", episode("1"), episode("0.25"), false},
         RewardSubject{"format", "{}", item("12-4=8\n#### 8", "8"), item("It is 8.", "8")}),
     [](const auto& info) { return info.param.plugin + std::to_string(info.index); });
 
