@@ -10,6 +10,19 @@ bool ends_with(const std::string& text, std::string_view end) {
   return text.size() >= end.size() && std::string_view(text).substr(text.size() - end.size()) == end;
 }
 
+// What data often come as, and what to do then.
+void refuse_other_formats(std::string_view text, const std::string& file) {
+  if (text.starts_with("PAR1")) {
+    throw DataError(file + ": a Parquet file; turn it into JSON lines: scripts/parquet_to_jsonl.py " + file +
+                    " OUT.jsonl (docs/data.md)");
+  }
+  for (const std::string_view mark : {"\xef\xbb\xbf", "\xff\xfe", "\xfe\xff"}) {
+    if (text.starts_with(mark)) {
+      throw DataError(file + ":1: begins with a byte order mark; save it as UTF-8 without one");
+    }
+  }
+}
+
 JsonLine checked_row(Json value, int line, const std::string& where) {
   if (!value.is_object()) throw DataError(cat(where, ": want an object, as in {\"prompt\": ...}"));
   return JsonLine{std::move(value), line};
@@ -46,6 +59,7 @@ std::vector<JsonLine> rows_of_lines(std::string_view text, const std::string& fi
 std::vector<JsonLine> read_jsonl(const fs::path& path) {
   const std::string file = path.string();
   const std::string text = read_text_file(path);
+  refuse_other_formats(text, file);
   const bool is_array = ends_with(file, ".json") || ends_with(file, ".json.gz");
   std::vector<JsonLine> rows = is_array ? rows_of_array(text, file) : rows_of_lines(text, file);
   if (rows.empty()) throw DataError(file + ": holds no rows");

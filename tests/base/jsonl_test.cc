@@ -70,6 +70,34 @@ TEST(ReadJsonl, EmptyIsAnError) {
   EXPECT_THAT(rows_error(dir.put("b.jsonl", "")), HasSubstr("holds no rows"));
 }
 
+TEST(ReadJsonl, ParquetNamesTheConverter) {
+  const TempDir dir;
+  EXPECT_THAT(rows_error(dir.put("a.parquet", "PAR1\x15\x04")),
+              HasSubstr("a.parquet: a Parquet file; turn it into JSON lines: scripts/parquet_to_jsonl.py"));
+}
+
+TEST(ReadJsonl, ByteOrderMarkIsNamed) {
+  const TempDir dir;
+  EXPECT_THAT(rows_error(dir.put("a.jsonl", "\xef\xbb\xbf{\"a\":1}\n")),
+              HasSubstr("a.jsonl:1: begins with a byte order"));
+  EXPECT_THAT(rows_error(dir.put("b.json", "\xff\xfe[")), HasSubstr("byte order mark"));
+}
+
+TEST(ReadJsonl, DamagedLinesAreNamed) {
+  const TempDir dir;
+  EXPECT_THAT(rows_error(dir.put("a.jsonl", "{}\n{\"a\":1,\"a\":2}\n")),
+              HasSubstr("a.jsonl:2: key 'a' is there twice"));
+  EXPECT_THAT(rows_error(dir.put("b.jsonl", "{}\n{\"a\":\"\xff\"}\n")), HasSubstr("b.jsonl:2: not UTF-8"));
+  EXPECT_THAT(rows_error(dir.put("c.json", "[{}, {\"a\":1,\"a\":2}]")), HasSubstr("c.json: key 'a' is there twice"));
+}
+
+TEST(ReadJsonl, CutGzipIsNamed) {
+  const TempDir dir;
+  const std::string packed = gzip("{\"a\":1}\n{\"a\":2}\n");
+  EXPECT_THAT(rows_error(dir.put("a.jsonl.gz", packed.substr(0, packed.size() - 9))),
+              HasSubstr("a.jsonl.gz: the gzip data are cut off"));
+}
+
 TEST(ReadJsonl, MissingFileIsAnError) {
   const TempDir dir;
   EXPECT_THAT(rows_error(dir / "none.jsonl"), HasSubstr("none.jsonl: no such file"));
