@@ -316,6 +316,13 @@ std::string bare_answer(std::string_view text) {
   return is_found ? boxed : std::string(text);
 }
 
+std::vector<std::string> boxed_answers(std::string_view text) {
+  std::vector<std::string> answers;
+  for (const Box& box : last_boxes(text, 64)) answers.emplace_back(trim(box.content));
+  std::reverse(answers.begin(), answers.end());
+  return answers;
+}
+
 std::string gold_answer(std::string_view gold) {
   bool is_found = false;
   const std::string boxed = boxed_answer(gold, true, is_found);

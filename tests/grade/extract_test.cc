@@ -112,6 +112,13 @@ TEST(GoldAnswer, IsFoundInASolution) {
   EXPECT_EQ(gold_answer("$\\frac12$"), "$\\frac12$");
 }
 
+TEST(BoxedAnswers, AreAllCompleteOnesInOrder) {
+  EXPECT_EQ(boxed_answers("\\boxed{1}, \\fbox{ \\frac{1}{2} }, \\boxed 3 and \\boxed{4"),
+            (std::vector<std::string>{"1", "\\frac{1}{2}", "3"}));
+  EXPECT_EQ(boxed_answers("\\boxed{}"), std::vector<std::string>{""});
+  EXPECT_TRUE(boxed_answers("5").empty());
+}
+
 TEST(GoldAnswer, UnreadableOnesSayWhy) {
   EXPECT_EQ(why_gold_unreadable("\\boxed{5}"), "");
   EXPECT_NE(why_gold_unreadable(""), "");

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "noregret/base/fields.h"
 
@@ -48,6 +49,9 @@ Extraction extract_answer(std::string_view completion, const ExtractOptions& opt
 
 // What stands in the last box of the text; all of it where there is none.
 std::string bare_answer(std::string_view text);
+
+// What stands in each complete box of the text, at most the last 64 of them, in order.
+std::vector<std::string> boxed_answers(std::string_view text);
 
 // The answer that a gold text holds: of a solution with a box or a "####", what stands there; else all of it.
 std::string gold_answer(std::string_view gold);
