@@ -3,7 +3,13 @@
 #include <string>
 #include <vector>
 
+#include "envs/arithmetic/arithmetic.h"
+#include "envs/base_conversion/base_conversion.h"
+#include "envs/countdown/countdown.h"
 #include "envs/gsm8k/gsm8k.h"
+#include "envs/letter_counting/letter_counting.h"
+#include "envs/number_sorting/number_sorting.h"
+#include "envs/polynomial_products/polynomial_products.h"
 #include "envs/svamp/svamp.h"
 #include "envs/word_problems/word_problems.h"
 
@@ -11,7 +17,13 @@ namespace noregret {
 namespace {
 
 constexpr EnvEntry kEntries[] = {
+    {"arithmetic", "chains of sums, differences and products, endless", make_arithmetic},
+    {"base_conversion", "numbers in other bases, endless; judges itself", make_base_conversion},
+    {"countdown", "expressions that reach a target, endless; judges itself", make_countdown},
     {"gsm8k", "grade-school word problems from JSONL files", make_gsm8k},
+    {"letter_counting", "letters in words, endless", make_letter_counting},
+    {"number_sorting", "lists to put in order, endless; judges itself", make_number_sorting},
+    {"polynomial_products", "products to multiply out, endless; judges itself", make_polynomial_products},
     {"svamp", "one-step word problems from SVAMP.json", make_svamp},
     {"word_problems", "procedural short stories with sums and differences, endless", make_word_problems},
 };

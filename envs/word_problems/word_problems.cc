@@ -2,10 +2,7 @@
 
 #include <algorithm>
 
-#include "envs/common/task_list.h"
-#include "noregret/base/check.h"
-#include "noregret/base/file.h"
-#include "noregret/base/rng.h"
+#include "envs/common/procedural.h"
 
 namespace noregret {
 namespace {
@@ -19,11 +16,6 @@ constexpr Person kPeople[] = {{"Ann", "She"}, {"Ben", "He"}, {"Eva", "She"}, {"M
 constexpr const char* kThings[] = {"apples", "books", "cards", "coins", "cups", "pens", "shells", "stamps"};
 constexpr const char* kGains[] = {"buys", "finds", "gets", "wins"};
 constexpr const char* kLosses[] = {"drops", "gives away", "loses", "sells"};
-
-template <class T, size_t N>
-const T& pick(const T (&items)[N], Rng& rng) {
-  return items[rng.below(N)];
-}
 
 struct Step {
   char sign;  // '+' or '-'
@@ -139,46 +131,27 @@ std::string demonstrate(const Story& story, const SloppyShares& sloppy, Rng rng)
   return cat(working, "\n#### ", result);
 }
 
-class WordProblems : public TaskSource {
+class WordProblems : public ProceduralTasks {
  public:
-  WordProblems(const WordProblemOptions& options, uint64_t seed) : options_(options), seed_(seed) {}
-
-  int64_t size(Split) const override { return kEndless; }
-
-  Task get(Split split, int64_t index) const override {
-    const bool is_eval = split == Split::kEval;
-    for (uint64_t attempt = 0;; ++attempt) {
-      NOREGRET_CHECK(attempt < 10000, "no story for split ", split_name(split), ", index ", index);
-      const auto part = [&](uint64_t use) {
-        return Rng::stream(seed_, Purpose::kTask, {is_eval, static_cast<uint64_t>(index), attempt, use});
-      };
-      const Story story = draw_story(options_, part(0));
-      if (is_held_out(story.question) != is_eval) continue;
-      Task task;
-      task.id = cat("word_problems/", split_name(split), "/", index);
-      task.messages = {{"user", story.question}};
-      task.reference = cat(answer_of(story));
-      task.metadata["level"] = options_.level;
-      task.metadata["steps"] = story.steps.size();
-      task.demonstration = demonstrate(story, options_.sloppy, part(1));
-      return task;
-    }
-  }
-
-  std::string digest() const override { return sha256_hex("word_problems 1 " + dump_json(write_fields(options_))); }
+  WordProblems(const WordProblemOptions& options, uint64_t seed)
+      : ProceduralTasks("word_problems", write_fields(options), "", seed), options_(options) {}
 
  private:
+  Task draw(Rng question, Rng other) const override {
+    const Story story = draw_story(options_, question);
+    Task task;
+    task.messages = {{"user", story.question}};
+    task.reference = cat(answer_of(story));
+    task.metadata["level"] = options_.level;
+    task.metadata["steps"] = story.steps.size();
+    task.demonstration = demonstrate(story, options_.sloppy, other);
+    return task;
+  }
+
   WordProblemOptions options_;
-  uint64_t seed_;
 };
 
 }  // namespace
-
-bool is_held_out(const std::string& question) {
-  uint64_t hash = 14695981039346656037u;  // FNV-1a, 64 bits
-  for (const char c : question) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  return (hash >> 32) % 10 == 0;  // the high half: the low bits of FNV-1a mix poorly
-}
 
 std::unique_ptr<TaskSource> make_word_problems(FieldReader& reader, const EnvContext& context) {
   WordProblemOptions options;

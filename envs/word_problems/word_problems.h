@@ -40,12 +40,8 @@ struct WordProblemOptions {
 //   Tom has 5 pens. He buys 7 more. He loses 4. How many pens does he have?
 //   5+7=12. 12-4=8.
 //   #### 8
-// A question belongs to one split whatever the seed: by a hash of its text, one in ten is held out. Characters:
-// letters, digits, space, line end, and . ? + - = #. Metadata: {"level", "steps"}. Throws ConfigError when the sloppy
-// shares sum to more than 1.
+// Characters: letters, digits, space, line end, and . ? + - = #. Metadata: {"level", "steps"}. Throws ConfigError when
+// the sloppy shares sum to more than 1.
 std::unique_ptr<TaskSource> make_word_problems(FieldReader& reader, const EnvContext& context);
-
-// Is a question with this text held out?
-bool is_held_out(const std::string& question);
 
 }  // namespace noregret

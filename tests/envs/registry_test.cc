@@ -22,10 +22,9 @@ TEST(Registry, MakesATaskByName) {
 }
 
 TEST(Registry, UnknownNameGetsTheNearest) {
-  EXPECT_THAT(
-      error_of(R"({"name": "word_problem"})"),
-      testing::HasSubstr(
-          "task.name is 'word_problem', want one of gsm8k, svamp, word_problems; did you mean 'word_problems'?"));
+  EXPECT_THAT(error_of(R"({"name": "word_problem"})"),
+              testing::AllOf(testing::HasSubstr("task.name is 'word_problem', want one of arithmetic, "),
+                             testing::EndsWith("word_problems; did you mean 'word_problems'?")));
 }
 
 TEST(Registry, MissingNameIsAnError) {

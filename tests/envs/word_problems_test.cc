@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "envs/common/procedural.h"
 #include "envs/registry.h"
 
 namespace noregret {
