@@ -3,6 +3,28 @@
 #include "noregret/base/check.h"
 
 namespace noregret {
+namespace {
+
+Json json_of(const Task& task) {
+  Json messages = Json::array();
+  for (const Message& message : task.messages) messages.push_back({message.role, message.content});
+  Json json = {task.id, messages, task.reference, task.metadata};
+  if (task.demonstration) json.push_back(*task.demonstration);
+  return json;
+}
+
+std::string digest_of(const std::vector<Task>& train, const std::vector<Task>& eval) {
+  std::string text;
+  for (const std::vector<Task>* tasks : {&train, &eval}) {
+    for (const Task& task : *tasks) text += dump_json(json_of(task)) + "\n";
+  }
+  return sha256_hex(text);
+}
+
+}  // namespace
+
+TaskList::TaskList(std::vector<Task> train, std::vector<Task> eval, std::vector<std::string> notes)
+    : train_(std::move(train)), eval_(std::move(eval)), notes_(std::move(notes)), digest_(digest_of(train_, eval_)) {}
 
 Task TaskList::get(Split split, int64_t index) const {
   NOREGRET_CHECK(index >= 0 && index < size(split), "task ", index, " of ", size(split));
@@ -20,7 +42,8 @@ fs::path resolve_path(const FieldReader& reader, const char* key, const std::str
 }
 
 std::string with_instruction(const std::string& question, const std::string& instruction) {
-  return instruction.empty() ? question : question + "\n" + instruction;
+  const bool has_line_end = !question.empty() && question.back() == '\n';
+  return instruction.empty() ? question : question + (has_line_end ? "" : "\n") + instruction;
 }
 
 std::string trimmed(const std::string& text) {

@@ -8,21 +8,22 @@
 
 namespace noregret {
 
-// Tasks that are read whole from files.
+// Tasks that are read whole from files. The digest is that of all they hold.
 class TaskList : public TaskSource {
  public:
-  TaskList(std::vector<Task> train, std::vector<Task> eval, std::string digest)
-      : train_(std::move(train)), eval_(std::move(eval)), digest_(std::move(digest)) {}
+  TaskList(std::vector<Task> train, std::vector<Task> eval, std::vector<std::string> notes);
 
   int64_t size(Split split) const override { return static_cast<int64_t>(tasks(split).size()); }
   Task get(Split split, int64_t index) const override;
   std::string digest() const override { return digest_; }
+  std::vector<std::string> notes() const override { return notes_; }
 
  private:
   const std::vector<Task>& tasks(Split split) const { return split == Split::kTrain ? train_ : eval_; }
 
   std::vector<Task> train_;
   std::vector<Task> eval_;
+  std::vector<std::string> notes_;
   std::string digest_;
 };
 

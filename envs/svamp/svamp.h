@@ -12,11 +12,13 @@ struct SvampOptions {
   std::string path;
   std::string instruction =
       "Solve the problem step by step. End with a line '#### <number>' that holds only the final number.";
+  std::string bad_golds = "error";
 
   template <class Visitor>
   void visit_fields(Visitor& v) {
     v("path", path, "SVAMP.json or SVAMP.json.gz: one array of {\"Body\", \"Question\", \"Answer\"} objects");
     v("instruction", instruction, "line after each question; empty = none");
+    v("bad_golds", bad_golds, OneOf{"error", "skip"}, "what to do about golds that rewards cannot read");
   }
 };
 

@@ -16,6 +16,9 @@ ExitCode run_check(const std::string& config_path, const std::vector<std::string
   if (config.adapter && !config.adapter->init_from.empty()) resolve_artefact(config.adapter->init_from);
   check_inputs(config, inputs);
   parse_device(config.device);
+  if (inputs.tasks) {
+    for (const std::string& note : inputs.tasks->notes()) std::fprintf(stderr, "%s\n", note.c_str());
+  }
   LrLawInput law;
   law.hidden_size = inputs.hf.hidden_size;
   if (config.adapter) law.lora_alpha = config.adapter->alpha;

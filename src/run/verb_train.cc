@@ -99,6 +99,9 @@ ExitCode run_train(const TrainArgs& args, const RewardHost& host) {
   reporter.line(cat("noregret ", version_text(), " on ", device_name(device), ": ", args.config, " in ",
                     run_dir.path().string()));
   for (const std::string& warning : run_dir.warnings()) reporter.warn(warning);
+  if (inputs.tasks) {
+    for (const std::string& note : inputs.tasks->notes()) reporter.line(note);
+  }
 
   SignalGuard signals;
   Trainer trainer({&config, &inputs, &policy, &run_dir, &reporter, &signals});

@@ -25,7 +25,9 @@ class TempFile {
   fs::path path_;
 };
 
-std::unique_ptr<TaskSource> make(const Json& options) { return make_task(Node::from_json(options, Location{}), {.seed = 1}); }
+std::unique_ptr<TaskSource> make(const Json& options) {
+  return make_task(Node::from_json(options, Location{}), {.seed = 1});
+}
 
 template <class E>
 std::string error_of(const Json& options) {
@@ -77,11 +79,32 @@ TEST(Gsm8k, AcceptsCommasSignsAndDecimals) {
   EXPECT_EQ(tasks->get(Split::kTrain, 2).reference, "0.25");
 }
 
-TEST(Gsm8k, UnparsableGoldNamesFileAndLine) {
-  const TempFile file("gsm8k_bad.jsonl",
-                      std::string(kNatalia) + "\n{\"question\": \"a\", \"answer\": \"#### about 5\"}\n");
-  EXPECT_EQ(error_of<DataError>({{"name", "gsm8k"}, {"path", file.str()}}),
-            file.str() + ":2: the gold after '####' is 'about 5', want a number");
+TEST(Gsm8k, UnparsableGoldsAreListed) {
+  const TempFile file("gsm8k_bad.jsonl", std::string(kNatalia) +
+                                             "\n{\"question\": \"a\", \"answer\": \"#### about 5\"}"
+                                             "\n{\"question\": \"b\", \"answer\": \"####\"}\n");
+  const std::string& path = file.str();
+  EXPECT_EQ(error_of<DataError>({{"name", "gsm8k"}, {"path", path}}),
+            path + ":2: the gold 'about 5' is no number; 2 of 3 golds are unreadable: " + path + ":2 'about 5', " +
+                path + ":3 ''; mend them or set task.bad_golds: skip");
+}
+
+TEST(Gsm8k, UnparsableGoldsMayBeSkipped) {
+  const TempFile file("gsm8k_skip.jsonl",
+                      "{\"question\": \"a\", \"answer\": \"#### x\"}\n" + std::string(kNatalia) + "\n");
+  const auto tasks = make({{"name", "gsm8k"}, {"path", file.str()}, {"bad_golds", "skip"}});
+  EXPECT_EQ(tasks->size(Split::kTrain), 1);
+  EXPECT_EQ(tasks->get(Split::kTrain, 0).reference, "72");
+  ASSERT_EQ(tasks->notes().size(), 1u);
+  EXPECT_THAT(tasks->notes()[0], HasSubstr("gsm8k: skipped " + file.str() + ":1: the gold 'x' is no number; 1 of 2"));
+}
+
+TEST(Gsm8k, ProblemsOfBothFilesAreReported) {
+  const TempFile file("gsm8k_shared.jsonl", std::string(kNatalia) + "\n");
+  const auto tasks = make({{"name", "gsm8k"}, {"path", file.str()}, {"eval_path", file.str()}});
+  EXPECT_THAT(tasks->notes(),
+              testing::ElementsAre("gsm8k: warning: 1 training problems are held out as well; the first "
+                                   "is gsm8k/train/0"));
 }
 
 TEST(Gsm8k, AnswerWithoutMarkNamesFileAndLine) {
@@ -126,6 +149,12 @@ TEST(Svamp, AnswerOfAnotherTypeNamesTheRow) {
   const TempFile file("svamp_bad.json", R"([{"Body": "b", "Question": "q", "Answer": "five"}])");
   EXPECT_THAT(error_of<DataError>({{"name", "svamp"}, {"path", file.str()}}),
               HasSubstr("svamp_bad.json:1: key 'Answer'"));
+}
+
+TEST(Svamp, UnparsableGoldNamesTheRow) {
+  const TempFile file("svamp_gold.json", R"([{"Body": "b", "Question": "q", "Answer": 1e300}])");
+  EXPECT_THAT(error_of<DataError>({{"name", "svamp"}, {"path", file.str()}}),
+              HasSubstr("svamp_gold.json:1: the gold '1e+300' is no number"));
 }
 
 TEST(ResolvePath, IsRelativeToTheConfigFile) {

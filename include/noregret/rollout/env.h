@@ -75,9 +75,10 @@ class Episode {
 class TaskSource {
  public:
   virtual ~TaskSource() = default;
-  virtual int64_t size(Split split) const = 0;             // kEndless for procedural tasks
-  virtual Task get(Split split, int64_t index) const = 0;  // index in [0, size)
-  virtual std::string digest() const = 0;                  // of the data, or of the options of a procedural task
+  virtual int64_t size(Split split) const = 0;                   // kEndless for procedural tasks
+  virtual Task get(Split split, int64_t index) const = 0;        // index in [0, size)
+  virtual std::string digest() const = 0;                        // of the data, or of the options of a procedural task
+  virtual std::vector<std::string> notes() const { return {}; }  // what loading left out and why, a line each
   static constexpr int64_t kEndless = INT64_MAX;
 
   // Sources that judge themselves or answer what the policy says: a new episode of a task that get() gave. Null: one
