@@ -46,6 +46,7 @@ ExitCode run_eval(const EvalArgs& args, const RewardHost& host) {
         reporter.status(cat("evaluation: ", phase, " ", finished, "/", total));
       });
   reporter.clear_status();
+  for (const std::string& note : inputs.tasks->notes()) reporter.line(note);  // the evaluator wants a task
   if (!args.output.empty()) {
     std::string lines;
     for (const Evaluation& evaluation : done) {
