@@ -53,7 +53,10 @@ class Loader {
 
   void add(const TaskRow& row, Split split) {
     ReadTask read = format_.read(row, split);
-    if (options_.eval_fraction > 0.0 && spread(prompt_text(read.task)) < options_.eval_fraction) split = Split::kEval;
+    if (options_.eval_fraction > 0.0 && spread(prompt_text(read.task)) < options_.eval_fraction) {
+      split = Split::kEval;
+      read = format_.read(row, split);
+    }
     if (!read.left_out.empty()) {
       Rows& rows =
           left_out_[cat(split == Split::kTrain ? " training" : " held-out", " problems left out: ", read.left_out)];

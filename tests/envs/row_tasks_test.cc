@@ -85,6 +85,12 @@ TEST_F(Math, LeavesOutAndCountsWhatItCannotTrust) {
                                 EndsWith("s/1.json"))));
 }
 
+TEST_F(Math, HeldOutShareKeepsSolutionsWithSeveralBoxes) {
+  const std::string row = R"({"problem": "p", "solution": "\\boxed{1}, \\boxed{2}"})";
+  EXPECT_EQ(rows("math", row, {{"eval_fraction", 1.0}})->size(Split::kEval), 1);
+  EXPECT_EQ(rows("math", row)->size(Split::kTrain), 0);
+}
+
 TEST_F(Math, ReadsJsonLines) {
   const Json row = {{"problem", "p"},     {"solution", "\\boxed{1}, \\boxed{2}"},
                     {"answer", "(1, 2)"}, {"subject", "Counting & Probability"},
