@@ -182,7 +182,7 @@ Node& child_of(Node& parent, const PathStep& step, const std::string& where) {
   }
   if (node == nullptr) {
     parent.map.emplace_back(step.key, Node{.location = Location{where, 0, 0}});
-    node = &parent.map.back().second;
+    node = &parent.map.back().value;
   }
   for (const size_t index : step.indices) {
     if (node->kind != Node::Kind::kList || index >= node->list.size()) {
@@ -196,7 +196,7 @@ Node& child_of(Node& parent, const PathStep& step, const std::string& where) {
 void relocate(Node& node, const Location& location) {
   node.location = location;
   for (Node& item : node.list) relocate(item, location);
-  for (auto& entry : node.map) relocate(entry.second, location);
+  for (Node::Entry& entry : node.map) relocate(entry.value, location);
 }
 
 // Plain where it is one word that reads as text, "none" among them; else in quotes, which no text escapes.

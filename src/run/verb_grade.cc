@@ -31,7 +31,7 @@ Node map_of(const std::vector<std::string>& set) {
       throw UsageError(cat("--set ", quoted(item), ": want KEY=VALUE, as in require_reduced=true"));
     }
     const std::string value = item.substr(equals + 1);
-    std::erase_if(node.map, [&](const auto& entry) { return entry.first == item.substr(0, equals); });
+    std::erase_if(node.map, [&](const Node::Entry& entry) { return entry.key == item.substr(0, equals); });
     node.map.emplace_back(item.substr(0, equals),
                           Node{.kind = Node::Kind::kScalar, .scalar = value, .location = {"--set"}});
   }
@@ -47,7 +47,7 @@ GradeSettings settings_of(const Node& base, const Json& line, const std::string&
       throw DataError(where + ": 'options' is no object, want one as in {\"require_reduced\": true}");
     const Node own = Node::from_json(options, {where});
     for (const auto& [key, value] : own.map) {
-      std::erase_if(node.map, [&key = key](const auto& entry) { return entry.first == key; });
+      std::erase_if(node.map, [&key = key](const Node::Entry& entry) { return entry.key == key; });
       node.map.emplace_back(key, value);
     }
   }

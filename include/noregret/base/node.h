@@ -23,12 +23,20 @@ struct Node {
   std::string scalar;      // as written
   bool is_quoted = false;  // a quoted scalar is a string, never a number or a boolean
   std::vector<Node> list;
-  std::vector<std::pair<std::string, Node>> map;  // in the order written, keys unique
+  struct Entry;            // key and value
+  std::vector<Entry> map;  // in the order written, keys unique
   Location location;
 
   const Node* find(const std::string& key) const;  // null when absent or not a map
   static Node from_json(const Json& value, const Location& location);
   Json to_json() const;  // plain scalars become booleans, integers and numbers where they read as such
+};
+
+// No std::pair, which asks for what a Node can do before a Node is whole.
+struct Node::Entry {
+  Entry(std::string key_in, Node value_in) : key(std::move(key_in)), value(std::move(value_in)) {}
+  std::string key;
+  Node value;
 };
 
 }  // namespace noregret
