@@ -8,6 +8,8 @@
 namespace noregret {
 namespace {
 
+constexpr size_t kMaxShown = 64;  // bytes of a value that an error repeats without quotes
+
 // What a plain scalar is written as. A leading zero belongs to no kind: 017 is 15 to some readers and 17 to others.
 enum class Form { kInteger, kNumber, kOther };
 
@@ -56,7 +58,7 @@ std::string described(const Node& node) {
   if (node.kind == Node::Kind::kNull) return "empty";
   if (node.kind == Node::Kind::kList) return "a list";
   if (node.kind == Node::Kind::kMap) return "a map";
-  const bool is_value = is_plain(node) && node.scalar.size() < 64 &&
+  const bool is_value = is_plain(node) && node.scalar.size() < kMaxShown &&
                         (form_of(node.scalar) != Form::kOther || node.scalar == "true" || node.scalar == "false");
   return is_value ? node.scalar : quoted(node.scalar);
 }
@@ -79,7 +81,7 @@ std::string number_hint(const Node& node) {
   if (text.find('_') != std::string::npos) {
     std::string digits = text;
     digits.erase(std::remove(digits.begin(), digits.end(), '_'), digits.end());
-    return form_of(digits) == Form::kOther ? "" : "; write " + digits;
+    return form_of(digits) == Form::kOther || digits.size() > kMaxShown ? "" : "; write " + digits;
   }
   std::string_view rest = text;
   if (rest[0] == '-' || rest[0] == '+') rest.remove_prefix(1);
@@ -201,7 +203,9 @@ std::string read_string(const Node& node, const std::string& path) {
 
 void check_list(const Node& node, const std::string& path) {
   if (node.kind == Node::Kind::kList) return;
-  throw_value(node, path, node.kind == Node::Kind::kScalar ? cat("a list; write [", node.scalar, "]") : "a list");
+  const bool is_short = node.scalar.size() < kMaxShown && quoted(node.scalar) == cat("'", node.scalar, "'");
+  throw_value(node, path,
+              node.kind == Node::Kind::kScalar && is_short ? cat("a list; write [", node.scalar, "]") : "a list");
 }
 
 void throw_out_of_range(const Node& node, const std::string& path, const std::string& want) {

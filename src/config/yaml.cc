@@ -18,6 +18,22 @@ namespace {
 
 constexpr size_t kMaxBytes = 1 << 20;
 constexpr size_t kMaxDepth = 32;
+constexpr size_t kMaxKeyBytes = 255;  // yaml-cpp reads 1024 characters of a key, and prints a byte as up to 4
+
+// Where the first of Unicode's noncharacters begins (section 23.7: U+FDD0 to U+FDEF, the last two of each plane), or
+// npos. yaml-cpp prints them as U+FFFD, so a printed config would not be the one that was read.
+size_t find_noncharacter(std::string_view text) {
+  for (size_t at = 0; at + 2 < text.size(); ++at) {
+    const auto byte = [&](size_t i) { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0; };
+    const bool is_arabic = byte(0) == 0xef && byte(1) == 0xb7 && byte(2) >= 0x90 && byte(2) <= 0xaf;
+    const bool is_last_of_first_plane = byte(0) == 0xef && byte(1) == 0xbf && byte(2) >= 0xbe;
+    const bool is_last_of_plane = byte(0) >= 0xf0 && (byte(1) & 0xf) == 0xf && byte(2) == 0xbf && byte(3) >= 0xbe;
+    if (is_arabic || is_last_of_first_plane || is_last_of_plane) return at;
+  }
+  return std::string_view::npos;
+}
+
+constexpr const char* kNoncharacter = "a code point that is no character, such as U+FFFF; remove it";
 
 // Builds the tree straight from the parser's events: yaml-cpp's own nodes keep only the first of two duplicate keys.
 // What is in a map is located where its key is: a value may begin lines below, and an empty one is nowhere.
@@ -52,6 +68,8 @@ class TreeBuilder : public YAML::EventHandler {
     const bool is_tagged = tag != "?" && (tag != "!" || text_.compare(static_cast<size_t>(mark.pos), 1, "!") == 0);
     if (is_tagged) refuse_tag(mark, tag);
     if (value.find('\0') != std::string::npos) fail(mark, "a NUL character");
+    if (find_noncharacter(value) != std::string::npos) fail(mark, kNoncharacter);
+    refuse_open_quote(mark);
     Node node = make(Node::Kind::kScalar, mark);
     node.scalar = value;
     node.is_quoted = tag == "!";
@@ -98,6 +116,23 @@ class TreeBuilder : public YAML::EventHandler {
     fail(mark, cat("tags (", quoted(tag), ") are not allowed; quotes make a text of a value"));
   }
 
+  // A quote without its other one takes all that follows for its text, and the parser says nothing where a line end is
+  // last.
+  void refuse_open_quote(const YAML::Mark& mark) const {
+    const auto begin = static_cast<size_t>(mark.pos);
+    const char quote = begin < text_.size() ? text_[begin] : ' ';
+    if (quote != '\'' && quote != '"') return;
+    for (size_t at = begin + 1; at < text_.size(); ++at) {
+      const bool is_pair = quote == '"' ? text_[at] == '\\' : text_.compare(at, 2, "''") == 0;
+      if (is_pair) {
+        ++at;
+      } else if (text_[at] == quote) {
+        return;
+      }
+    }
+    fail(mark, "a quote that is not closed");
+  }
+
   void begin(Node::Kind kind, const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor) {
     refuse_anchor(mark, anchor);
     if (tag != "?") refuse_tag(mark, tag);
@@ -129,6 +164,7 @@ class TreeBuilder : public YAML::EventHandler {
       parent.has_key = false;
     } else {
       if (node.kind != Node::Kind::kScalar || node.scalar.empty()) fail(mark, "a key must be plain text");
+      if (node.scalar.size() > kMaxKeyBytes) fail(mark, cat("a key is longer than ", kMaxKeyBytes, " bytes"));
       if (!parent.keys.insert(node.scalar).second) fail(mark, cat("key ", quoted(node.scalar), " is there twice"));
       parent.key = std::move(node.scalar);
       parent.key_location = std::move(node.location);
@@ -165,6 +201,7 @@ PathStep parse_step(const std::string& text, const std::string& where) {
     step.indices.push_back(std::stoul(digits));
     at = close + 1;
   }
+  if (step.key.size() > kMaxKeyBytes) throw ConfigError(cat(where, ": a key is longer than ", kMaxKeyBytes, " bytes"));
   if (step.key.empty()) throw ConfigError(cat(where, ": want a path such as a.b=value or rewards[0].weight=value"));
   return step;
 }
@@ -175,7 +212,7 @@ Node& child_of(Node& parent, const PathStep& step, const std::string& where) {
       parent.scalar == "none") {  // adapter=none in the file, adapter.rank=1 on the command line
     parent = Node{.kind = Node::Kind::kMap, .location = parent.location};
   }
-  if (parent.kind != Node::Kind::kMap) throw ConfigError(cat(where, ": ", step.key, " is not inside a map"));
+  if (parent.kind != Node::Kind::kMap) throw ConfigError(cat(where, ": ", quoted(step.key), " is not inside a map"));
   Node* node = nullptr;
   for (auto& [key, value] : parent.map) {
     if (key == step.key) node = &value;
@@ -186,7 +223,7 @@ Node& child_of(Node& parent, const PathStep& step, const std::string& where) {
   }
   for (const size_t index : step.indices) {
     if (node->kind != Node::Kind::kList || index >= node->list.size()) {
-      throw ConfigError(cat(where, ": ", step.key, " has no element ", index));
+      throw ConfigError(cat(where, ": ", quoted(step.key), " has no element ", index));
     }
     node = &node->list[index];
   }
@@ -284,6 +321,8 @@ void apply_set(Node& root, const std::string& assignment) {
   const size_t equals = assignment.find('=');
   if (equals == std::string::npos || equals == 0)
     throw ConfigError(cat(where, ": want key=value, as in optimizer.lr=1e-4"));
+  if (!is_valid_utf8(assignment)) throw ConfigError(cat(where, ": not UTF-8"));
+  if (find_noncharacter(assignment) != std::string::npos) throw ConfigError(cat(where, ": ", kNoncharacter));
   Node value = parse_yaml(assignment.substr(equals + 1), where);
   relocate(value, Location{where, 0, 0});
   Node* node = &root;

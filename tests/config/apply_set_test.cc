@@ -7,6 +7,7 @@
 namespace noregret {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -78,14 +79,14 @@ TEST(ApplySet, RefusesPathsThatNameNothing) {
 }
 
 TEST(ApplySet, RefusesAnIndexThatIsNotThere) {
-  EXPECT_EQ(error_of("rewards[2].weight=1"), "--set rewards[2].weight=1: rewards has no element 2");
-  EXPECT_THAT(error_of("seed[0]=1"), HasSubstr("seed has no element 0"));
-  EXPECT_THAT(error_of("data[0]=1"), HasSubstr("data has no element 0"));
+  EXPECT_EQ(error_of("rewards[2].weight=1"), "--set rewards[2].weight=1: 'rewards' has no element 2");
+  EXPECT_THAT(error_of("seed[0]=1"), HasSubstr("'seed' has no element 0"));
+  EXPECT_THAT(error_of("data[0]=1"), HasSubstr("'data' has no element 0"));
 }
 
 TEST(ApplySet, RefusesAKeyInsideAValue) {
-  EXPECT_THAT(error_of("seed.x=1"), HasSubstr("x is not inside a map"));
-  EXPECT_THAT(error_of("rewards.weight=1"), HasSubstr("weight is not inside a map"));
+  EXPECT_THAT(error_of("seed.x=1"), HasSubstr("'x' is not inside a map"));
+  EXPECT_THAT(error_of("rewards.weight=1"), HasSubstr("'weight' is not inside a map"));
 }
 
 TEST(ApplySet, RefusesAValueThatIsNoYaml) {
@@ -94,9 +95,17 @@ TEST(ApplySet, RefusesAValueThatIsNoYaml) {
   EXPECT_THAT(error_of("seed=&x 1"), HasSubstr("anchors"));
 }
 
+TEST(ApplySet, RefusesKeysThatNoConfigCanHold) {
+  EXPECT_THAT(error_of("task." + std::string(256, 'k') + "=1"), EndsWith(": a key is longer than 255 bytes"));
+  EXPECT_THAT(error_of("task.\xff=1"), EndsWith(": not UTF-8"));
+  EXPECT_THAT(error_of("task.\xef\xbf\xbf=1"), HasSubstr("a code point that is no character"));
+}
+
 TEST(ApplySet, AnErrorIsOneLine) {
   EXPECT_EQ(error_of("a\nb").find('\n'), std::string::npos);
   EXPECT_EQ(error_of("a.=\n1").find('\n'), std::string::npos);
+  EXPECT_EQ(error_of("seed.a\nb=1").find('\n'), std::string::npos);
+  EXPECT_EQ(error_of("a\nb[0]=1").find('\n'), std::string::npos);
   EXPECT_LT(error_of("a.=" + std::string(100000, 'x')).size(), 300u);
 }
 

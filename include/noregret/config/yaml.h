@@ -8,9 +8,9 @@
 
 namespace noregret {
 
-// Strict YAML: one document, UTF-8 without control characters, at most 1 MiB and 32 levels; duplicate keys, keys
-// without a colon, anchors, aliases and tags are refused. `file` is what locations name; a value in a map is located at
-// its key. Throws ConfigError "<file>:<line>:<column>: ...".
+// Strict YAML: one document, UTF-8 without control characters and noncharacters, at most 1 MiB and 32 levels; duplicate
+// keys, keys without a colon, anchors, aliases and tags are refused. `file` is what locations name; a value in a map is
+// located at its key. Throws ConfigError "<file>:<line>:<column>: ...".
 Node parse_yaml(std::string_view text, const std::string& file);
 Node load_yaml(const std::filesystem::path& path);  // ConfigError when the file is missing
 
