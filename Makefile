@@ -4,8 +4,12 @@ JOBS ?= $(shell nproc)
 PYTHON ?= python3
 CMAKE_FLAGS ?=
 NOREGRET = $(BUILD)/noregret
+FUZZ ?=
+FUZZ_INPUTS ?= 1000000
+FUZZ_SECONDS ?= 0
+TORCH_FREE = base config format text grade http kernels reward rewards build fuzz
 
-.PHONY: help setup build models quickstart test parity soak base bench grade-fuzz cuda-compile format clean
+.PHONY: help setup build models quickstart test parity soak base bench fuzz sanitize cuda-compile format clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -59,10 +63,15 @@ bench:  ## build the benchmarks into build-bench/ and time the kernels (bench/RE
 	cmake --build build-bench -j $(JOBS) --target bench
 	build-bench/kernels_bench
 
-grade-fuzz:  ## a million random strings through the grader under sanitizers (4 minutes), in build-fuzz
-	cmake -S . -B build-fuzz -G Ninja -DNOREGRET_FUZZ=ON $(CMAKE_FLAGS)
-	cmake --build build-fuzz -j $(JOBS) --target grade_byte_fuzz
-	build-fuzz/grade_byte_fuzz 1000000
+fuzz:  ## FUZZ_INPUTS hostile inputs, or FUZZ_SECONDS, through each reader of FUZZ under ASan and UBSan, in build-fuzz
+	scripts/setup.sh --fuzz
+	cmake --preset fuzz $(CMAKE_FLAGS)
+	cmake --build build-fuzz -j $(JOBS) --target fuzz
+	scripts/fuzz.sh build-fuzz $(FUZZ_INPUTS) $(FUZZ_SECONDS) $(FUZZ)
+
+sanitize: setup  ## the suites without LibTorch under ASan, LSan and UBSan, in build-asan, and under TSan, in build-tsan
+	scripts/sanitize.sh asan $(JOBS) $(TORCH_FREE)
+	scripts/sanitize.sh tsan $(JOBS) $(TORCH_FREE)
 
 cuda-compile:  ## compile the CUDA build into build-cuda and run its CPU tests (needs a CUDA toolkit, no GPU)
 	scripts/setup.sh --cuda
@@ -74,4 +83,4 @@ format:  ## clang-format all C++ sources
 	clang-format -i $$(git ls-files '*.cc' '*.h' '*.cu' '*.cuh')
 
 clean:  ## remove build folders; runs, models and downloads stay
-	rm -rf $(BUILD) build-bench build-cuda build-fuzz build-gpu
+	rm -rf $(BUILD) build-asan build-bench build-cuda build-fuzz build-gpu build-tsan

@@ -1,11 +1,26 @@
 option(NOREGRET_WERROR "Warnings in our own sources are errors" ON)
 
+# Sanitizers, for all that is compiled here (CMakePresets.json: asan, tsan, fuzz). They stand in for _FORTIFY_SOURCE, which hides
+# calls from them.
+set(NOREGRET_SANITIZE "" CACHE STRING "Sanitizers of our own code, as -fsanitize takes them")
+option(NOREGRET_FUZZ "Build the libFuzzer programs too; needs clang (make fuzz)" OFF)
+if(NOREGRET_SANITIZE)
+  add_compile_options(-fsanitize=${NOREGRET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1
+                      $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)  # instrumented code misleads it
+  add_link_options(-fsanitize=${NOREGRET_SANITIZE})
+endif()
+if(NOREGRET_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # Warnings and hardening of our own targets. _FORTIFY_SOURCE is an error without optimization.
 add_library(noregret_flags INTERFACE)
+if(NOT NOREGRET_SANITIZE AND NOT CMAKE_BUILD_TYPE STREQUAL "Debug")
+  set(noregret_fortify -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+endif()
 set(noregret_cxx_options
   -Wall -Wextra $<$<BOOL:${NOREGRET_WERROR}>:-Werror> -Wno-missing-field-initializers
-  -D_GLIBCXX_ASSERTIONS $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE> $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>
-  -fstack-protector-strong)
+  -D_GLIBCXX_ASSERTIONS ${noregret_fortify} -fstack-protector-strong)
 target_compile_options(noregret_flags INTERFACE
   "$<$<NOT:$<COMPILE_LANGUAGE:CUDA>>:${noregret_cxx_options}>"
   $<$<COMPILE_LANGUAGE:CUDA>:-Xcompiler=-Wall,-Wextra>)
@@ -95,6 +110,28 @@ function(noregret_test_plugins)
   target_link_libraries(test_plugin_hostile PRIVATE ${CMAKE_DL_LIBS})
 endfunction()
 
+# tests/fuzz: readers as functions of hostile bytes. With NOREGRET_FUZZ each is a libFuzzer program <name>_fuzz too.
+function(noregret_fuzz)
+  set(folder ${CMAKE_SOURCE_DIR}/tests/fuzz)
+  file(GLOB sources CONFIGURE_DEPENDS ${folder}/*_fuzz.cc)
+  add_library(noregret_fuzz STATIC ${sources} ${folder}/folder.cc ${folder}/text_mutator.cc)
+  target_include_directories(noregret_fuzz PUBLIC ${CMAKE_SOURCE_DIR} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(noregret_fuzz PUBLIC noregret_format noregret_text noregret_config noregret_grade PRIVATE noregret_flags)
+  if(NOT NOREGRET_FUZZ)
+    return()
+  endif()
+  add_custom_target(fuzz)
+  foreach(source ${sources})
+    get_filename_component(program ${source} NAME_WE)
+    string(REGEX REPLACE "_fuzz$" "" name ${program})
+    add_executable(${program} ${folder}/libfuzzer.cc)
+    target_compile_definitions(${program} PRIVATE NOREGRET_FUZZ_TARGET=${name})
+    target_link_libraries(${program} PRIVATE noregret_fuzz noregret_flags)
+    target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+    add_dependencies(fuzz ${program})
+  endforeach()
+endfunction()
+
 # One test program a module (a LibTorch process costs half a second to start), tests/<module>/*_test.cc.
 # tests/build links none of our libraries; tests/gpu has the label gpu.
 function(noregret_tests)
@@ -121,7 +158,9 @@ function(noregret_tests)
     target_link_libraries(${target} PRIVATE ${library} GTest::gmock GTest::gtest_main noregret_flags)
     target_compile_definitions(${target} PRIVATE
       NOREGRET_SOURCE_DIR="${CMAKE_SOURCE_DIR}" NOREGRET_BUILD_DIR="${CMAKE_BINARY_DIR}")
-    add_dependencies(${target} plugins noregret-reward-worker)
+    if(NOT name MATCHES "^(base|build|config|format|fuzz|http|kernels|text)$")
+      add_dependencies(${target} plugins noregret-reward-worker)
+    endif()
     if(name MATCHES "^(reward|rewards|run|e2e)$")
       add_dependencies(${target} test_plugins)
     endif()

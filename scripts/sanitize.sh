@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Builds test programs that link no LibTorch with sanitizers, runs them all, and ends with 1 where one of them fails.
+#
+#   scripts/sanitize.sh asan|tsan JOBS SUITE...
+set -euo pipefail
+preset=$1 jobs=$2
+shift 2
+build=build-$preset
+
+cmake --preset "$preset" >/dev/null
+cmake --build "$build" -j "$jobs" --target "${@/%/_test}"
+export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:check_initialization_order=1
+export UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=second_deadlock_stack=1
+suites=$(IFS='|' && echo "$*")
+scripts/run_tests.sh "$build" -R "^($suites)\$"
