@@ -236,6 +236,15 @@ void relocate(Node& node, const Location& location) {
   for (Node::Entry& entry : node.map) relocate(entry.value, location);
 }
 
+// Lists and maps inside each other.
+size_t depth_of(const Node& node) {
+  if (node.kind != Node::Kind::kList && node.kind != Node::Kind::kMap) return 0;
+  size_t depth = 0;
+  for (const Node& item : node.list) depth = std::max(depth, depth_of(item));
+  for (const Node::Entry& entry : node.map) depth = std::max(depth, depth_of(entry.value));
+  return depth + 1;
+}
+
 // Plain where it is one word that reads as text, "none" among them; else in quotes, which no text escapes.
 void emit_text(YAML::Emitter& out, const std::string& text) {
   constexpr const char* kLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -333,6 +342,7 @@ void apply_set(Node& root, const std::string& assignment) {
     begin = end + 1;
   }
   *node = std::move(value);
+  if (depth_of(root) > kMaxDepth) throw ConfigError(cat(where, ": nested deeper than ", kMaxDepth, " levels"));
 }
 
 std::string to_yaml(const Json& value) {

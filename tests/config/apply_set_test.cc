@@ -96,6 +96,8 @@ TEST(ApplySet, RefusesAValueThatIsNoYaml) {
 }
 
 TEST(ApplySet, RefusesKeysThatNoConfigCanHold) {
+  EXPECT_THAT(error_of("task.a=" + std::string(31, '[') + std::string(31, ']')),
+              EndsWith("nested deeper than 32 levels"));
   EXPECT_THAT(error_of("task." + std::string(256, 'k') + "=1"), EndsWith(": a key is longer than 255 bytes"));
   EXPECT_THAT(error_of("task.\xff=1"), EndsWith(": not UTF-8"));
   EXPECT_THAT(error_of("task.\xef\xbf\xbf=1"), HasSubstr("a code point that is no character"));

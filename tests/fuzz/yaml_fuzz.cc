@@ -10,7 +10,7 @@ bool yaml(std::string_view input) {
   const std::string assignment(split_at_nul(parts.second).first);  // an argument of a program holds no NUL
   Node root;
   if (!goes_through([&] { root = parse_yaml(parts.first, "x.yaml"); })) return false;
-  if (!assignment.empty()) goes_through([&] { apply_set(root, assignment); });
+  if (!assignment.empty() && !goes_through([&] { apply_set(root, assignment); })) return false;
   const Json tree = root.to_json();
   const std::string again = to_yaml(tree);
   NOREGRET_CHECK(parse_yaml(again, "again.yaml").to_json() == tree, again);
