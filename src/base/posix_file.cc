@@ -47,6 +47,7 @@ size_t read_some(const Descriptor& file, char* out, size_t size, const fs::path&
 
 Descriptor open_output(const fs::path& path, int flags) {
   Descriptor file(open(path.c_str(), flags | O_CLOEXEC, 0666));
+  while (file.get() < 0 && errno == EINTR) file = Descriptor(open(path.c_str(), flags | O_CLOEXEC, 0666));
   if (file.get() < 0) throw_io_error(path, "cannot open for writing", errno);
   return file;
 }
@@ -72,11 +73,13 @@ void write_synced_file(const fs::path& path, std::string_view bytes) {
   Descriptor file = open_output(path, O_WRONLY | O_CREAT | O_EXCL);
   write_all(file.get(), bytes, path);
   sync_descriptor(file.get(), path);
-  if (close(file.release()) != 0) throw_io_error(path, "cannot close", errno);
+  // An interrupted close has closed (Linux).
+  if (close(file.release()) != 0 && errno != EINTR) throw_io_error(path, "cannot close", errno);
 }
 
 void sync_folder(const fs::path& dir) {
-  const Descriptor folder(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Descriptor folder(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  while (folder.get() < 0 && errno == EINTR) folder = Descriptor(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0) throw_io_error(dir, "cannot open the folder", errno);
   sync_descriptor(folder.get(), dir);
 }
