@@ -117,6 +117,7 @@ Learner::NonFinite Learner::update(const TrainBatch& batch, bool is_first, Metri
   optimizer_.zero_grad();
   Pass pass{.is_first = is_first};
   for (const Microbatch& microbatch : batch.microbatches) {
+    if (is_first && setup_.tick) setup_.tick(&microbatch - batch.microbatches.data());
     if (microbatch.num_loss_tokens() == 0) continue;
     if (NonFinite found = accumulate(microbatch, batch, pass)) return found;
   }

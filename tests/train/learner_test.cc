@@ -318,6 +318,32 @@ TEST(SkippedUpdate, ForAWeightThatWouldOverflow) {
   EXPECT_EQ(model.digest() + digest(optimizer.state()), before);
 }
 
+TEST(LearnerTick, ThatThrowsBeforeAnUpdateLeavesEverythingAsItWas) {
+  TrainOptions train;
+  train.updates_per_batch = 2;
+  Trainee run(objective("ppo"), train);
+  run.step(run.rl_batch());
+  const std::string before = run.digest();
+  std::vector<int64_t> seen;
+  Learner learner({.model = &run.model,
+                   .policy = {&run.adapter},
+                   .objective = objective("ppo"),
+                   .train = train,
+                   .tick =
+                       [&](int64_t microbatch_idx) {
+                         seen.push_back(microbatch_idx);
+                         if (seen.size() == 2) throw InterruptedError("stop");
+                       }},
+                  *run.optimizer);
+  TrainBatch batch = run.rl_batch();
+  ASSERT_GE(batch.microbatches.size(), 2u);
+  EXPECT_THROW(learner.step(batch), InterruptedError);
+  EXPECT_EQ(run.digest(), before);
+  learner.step(batch);  // once more: in the first of the two passes only
+  EXPECT_EQ(seen.size(), 2 + batch.microbatches.size());
+  EXPECT_NE(run.digest(), before);
+}
+
 TEST(SkippedUpdate, LeavesOutTheOtherPasses) {
   TrainOptions train;
   train.updates_per_batch = 3;

@@ -27,6 +27,7 @@ class Adam {
   [[nodiscard]] bool step();
 
   double lr() const { return lr_; }
+  int64_t num_updates() const { return num_updates_; }
   const std::vector<NamedTensor>& parameters() const { return parameters_; }
 
   // Moments as "<name>.exp_avg", "<name>.exp_avg_sq", the f32 copy of a bf16 parameter as "<name>.master", and the

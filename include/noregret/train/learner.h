@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,8 @@ class Learner {
     ObjectiveOptions objective;
     TrainOptions train;
     bool exact = false;  // the sampler's log-probs must equal this learner's, bit for bit
+    // Called before each microbatch of a step's first pass, with its index. What it throws leaves everything as it was.
+    std::function<void(int64_t microbatch_idx)> tick;
   };
   // `optimizer` holds the policy's parameters and is borrowed. Throws ConfigError for kl_coef > 0 in full fine-tuning,
   // where there is no second copy of the weights.

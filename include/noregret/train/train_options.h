@@ -36,6 +36,9 @@ struct TrainOptions {
   int64_t max_skipped_updates = 5;
   int64_t save_every = 20;
   int64_t keep_last = 3;
+  int64_t keep_every = 0;
+  int64_t keep_best = 0;
+  double stall_s = 1800;
 
   template <class Visitor>
   void visit_fields(Visitor& v) {
@@ -52,6 +55,9 @@ struct TrainOptions {
       "stop (exit 76) after this many non-finite updates in a row");
     v("save_every", save_every, AtLeast{0}, "steps between checkpoints; 0 = only the last");
     v("keep_last", keep_last, AtLeast{1}, "checkpoints kept");
+    v("keep_every", keep_every, AtLeast{0}, "keep also those whose step is a multiple of it; 0 = none");
+    v("keep_best", keep_best, AtLeast{0}, "keep also this many with the best evaluation; wants eval.every");
+    v("stall_s", stall_s, GreaterThan{0}, "seconds without progress until a warning; after as many more, exit 70");
   }
 };
 
