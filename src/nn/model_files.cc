@@ -2,6 +2,7 @@
 #include <ATen/ops/addmm.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include "noregret/base/error.h"
@@ -57,19 +58,28 @@ ModelFiles model_files(const CausalLm& model, const AdapterStack& merged, const 
   }
 
   ModelFiles files;
+  double squared_loss = 0.0;
+  double squared_change = 0.0;
   for (auto& [name, tensor] : tensors) {
     const auto site = site_of.find(name);
-    const Tensor exact = merged_weight(tensor, site == site_of.end() ? AdapterStack{} : merged,
-                                       site == site_of.end() ? 0 : site->second);
+    const Tensor base = tensor;
+    const Tensor exact =
+        merged_weight(base, site == site_of.end() ? AdapterStack{} : merged, site == site_of.end() ? 0 : site->second);
     tensor = exact.to(wanted.tensor);
     if (wanted.tensor != at::kFloat) {
-      files.max_rounding = std::max(files.max_rounding, exact.sub(tensor.to(at::kFloat)).abs().max().item<double>());
+      const Tensor loss = exact.sub(tensor.to(at::kFloat));
+      files.max_rounding = std::max(files.max_rounding, loss.abs().max().item<double>());
+      if (site != site_of.end() && adapts(merged, site->second)) {
+        squared_loss += std::pow(loss.norm().item<double>(), 2);
+        squared_change += std::pow(exact.sub(base.detach().cpu().to(at::kFloat)).norm().item<double>(), 2);
+      }
     }
     if (!all_finite(tensor)) {
       throw DataError(cat(name, ": a merged weight is not finite in ", dtype,
                           "; export with --dtype f32, or from an earlier checkpoint"));
     }
   }
+  if (squared_change > 0) files.lost_share = std::sqrt(squared_loss / squared_change);
   files.config_json = write_hf_config(config);
   files.generation_config_json = write_generation_config(config);
   files.tensor_bytes = tensors_to_bytes(tensors);

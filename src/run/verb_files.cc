@@ -1,5 +1,8 @@
+#include <ATen/ops/arange.h>
+
+#include <algorithm>
 #include <cstdio>
-#include <cstring>
+#include <limits>
 
 #include "noregret/base/file.h"
 #include "noregret/base/text.h"
@@ -8,10 +11,14 @@
 #include "noregret/run/checkpoint.h"
 #include "noregret/run/experiment.h"
 #include "noregret/tensor/device.h"
+#include "noregret/train/learner.h"
 #include "run/verbs.h"
 
 namespace noregret {
 namespace {
+
+constexpr int64_t kProbeTokens = 32;
+constexpr double kMergeBound = 1e-3;  // f32: W + B A against two products
 
 // A checkpoint and the config of the run that it is part of.
 struct Source {
@@ -38,6 +45,31 @@ void write_all(DirWriter& writer, const std::vector<NamedBytes>& files) {
   for (const NamedBytes& file : files) writer.write(file.name, file.bytes);
 }
 
+// The largest difference of log-probs between two policies on a made-up text.
+double probe_gap(const CausalLm& model, const AdapterStack& stack, const CausalLm& other,
+                 const AdapterStack& other_stack) {
+  const int64_t length = std::min(kProbeTokens, model.config().max_positions);
+  const Tensor positions = at::arange(length, at::kLong);
+  const Tensor ids = positions.mul(7919).add(13).remainder(model.config().vocab_size);
+  const TokenBatch batch{ids, positions, {Segment{0, length, -1, -1}}};
+  const Tensor rows = positions.narrow(0, 0, length - 1);
+  const Tensor targets = ids.narrow(0, 1, length - 1);
+  const Tensor gap = score_tokens(model, stack, batch, rows, targets, 1.0, length)
+                         .sub(score_tokens(other, other_stack, batch, rows, targets, 1.0, length));
+  return gap.abs().max().item<double>();
+}
+
+// Throws IoError where the gap is above the bound, or is no number.
+void check_probe(const std::string& out_dir, double gap, double bound) {
+  if (gap <= bound) {
+    std::fprintf(stderr, "read back: log-probs of %d probe tokens differ by at most %s\n",
+                 static_cast<int>(kProbeTokens), shortest(gap).c_str());
+    return;
+  }
+  throw IoError(cat(out_dir, ": what was read back gives other log-probs than the run, by ", shortest(gap),
+                    ", want at most ", shortest(bound), "; nothing was exported"));
+}
+
 // Writes the folder, reads it back and compares: an export that cannot be loaded must not be found out by somebody
 // else's program.
 void export_adapter(const Source& source, const Policy& policy, const std::string& out_dir) {
@@ -47,6 +79,7 @@ void export_adapter(const Source& source, const Policy& policy, const std::strin
   const Adapter read_back = Adapter::load(writer.staging(), policy.model.sites(), at::kCPU);
   if (read_back.digest() != policy.adapter->digest())
     throw IoError(cat(out_dir, ": the adapter read back differs from the one written"));
+  check_probe(out_dir, probe_gap(policy.model, policy.stack(), policy.model, {&read_back}), 0.0);
   writer.commit(false);
   for (const std::string& target : policy.adapter->config().target_modules) {
     if (target == "lm_head") {
@@ -59,16 +92,23 @@ void export_adapter(const Source& source, const Policy& policy, const std::strin
 
 void export_model(const Source& source, const Policy& policy, const std::string& out_dir, const std::string& dtype) {
   ModelFiles files = model_files(policy.model, policy.stack(), dtype);
+  std::fprintf(stderr, "merging into %s; rounding moved a weight by at most %s", dtype.c_str(),
+               shortest(files.max_rounding).c_str());
+  std::fprintf(stderr, policy.adapter ? " and loses %.2f %% of the adapter's change\n" : "\n", 100 * files.lost_share);
   DirWriter writer(out_dir);
   writer.write("config.json", files.config_json);
   writer.write("generation_config.json", files.generation_config_json);
   writer.write("model.safetensors", files.tensor_bytes);
-  files.tensor_bytes.clear();
+  const std::string written = sha256_hex(files.tensor_bytes);
+  files.tensor_bytes = std::string();
   write_all(writer, tokenizer_files(source.config.model.path));
-  CausalLm::load(writer.staging(), at::kCPU);
+  if (sha256_file(writer.staging() / "model.safetensors") != written)
+    throw IoError(cat(out_dir, ": the weights read back are not the ones written"));
+  const CausalLm read_back = CausalLm::load(writer.staging(), at::kCPU);
+  // Rounded weights are another model, by how much is told; in f32 only the order of sums is another.
+  const double bound = dtype == "f32" ? kMergeBound : std::numeric_limits<double>::max();
+  check_probe(out_dir, probe_gap(read_back, {}, policy.model, policy.stack()), bound);
   writer.commit(false);
-  std::fprintf(stderr, "merged weights written as %s; rounding moved a weight by at most %s\n", dtype.c_str(),
-               shortest(files.max_rounding).c_str());
 }
 
 std::string dtype_of_base(const HfConfig& hf) {

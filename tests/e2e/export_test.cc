@@ -36,7 +36,9 @@ INSTANTIATE_TEST_SUITE_P(Of, Base, testing::Values("model", "tied"), [](const au
 TEST_P(Base, ExportedAdapterScoresAsTheRun) {
   const WorkDir folder;
   train_sft(folder, GetParam());
-  EXPECT_EQ(output_of(folder.path(), {"export", "run", "out"}), "out\n");
+  const ProcessResult exported = run(folder.path(), {"export", "run", "out"});
+  EXPECT_EQ(exported.out, "out\n");
+  EXPECT_THAT(exported.err, testing::StartsWith("read back: log-probs of 32 probe tokens differ by at most 0\n"));
   const std::string& base = GetParam();
   const std::vector<Scores> scores =
       all_scores(folder, {{base, "run"}, {base, "out"}, {base, "run/checkpoints/step_000004"}, {base, ""}});
@@ -77,7 +79,9 @@ TEST(Export, InBf16SaysWhatRoundingCosts) {
   train_sft(folder, "model");
   const ProcessResult result = run(folder.path(), {"export", "run", "merged", "--merge", "--dtype", "bf16"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.err, testing::HasSubstr("bf16; rounding moved a weight by at most 0.0"));
+  EXPECT_THAT(result.err, testing::StartsWith("merging into bf16; rounding moved a weight by at most 0.0"));
+  EXPECT_THAT(result.err,
+              testing::HasSubstr(" % of the adapter's change\nread back: log-probs of 32 probe tokens differ"));
   // bf16 has 8 bits: weights move by up to 1/256 of their size.
   const std::vector<Scores> scores = all_scores(folder, {{"merged", ""}, {"model", "run"}});
   EXPECT_LE(max_difference(scores[0], scores[1]), 0.2);

@@ -143,6 +143,7 @@ struct ModelFiles {
   std::string generation_config_json;
   std::string tensor_bytes;
   double max_rounding = 0.0;  // max |merged - written| over all weights
+  double lost_share = 0.0;    // |merged - written| / |merged - base| over the adapted weights, 2-norms; 0 without any
 };
 ModelFiles model_files(const CausalLm& model, const AdapterStack& merged, const std::string& dtype);
 
