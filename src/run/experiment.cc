@@ -4,6 +4,7 @@
 #include "noregret/base/file.h"
 #include "noregret/base/text.h"
 #include "noregret/tensor/device.h"
+#include "run/checkpoint_store.h"
 
 namespace noregret {
 namespace {
@@ -84,15 +85,17 @@ Policy load_policy_from(const fs::path& model_dir, const fs::path& artefact, at:
 fs::path resolve_artefact(const fs::path& path) {
   if (!fs::is_directory(path))
     throw DataError(cat(path.string(), ": no such folder; want a run, a checkpoint or an adapter folder"));
-  if (holds_weights(path)) return path;
-  if (fs::exists(path / "LATEST")) {
-    const std::string line = read_file(path / "LATEST", 4096);
-    const fs::path dir = path / "checkpoints" / line.substr(0, line.find_first_of(" \n"));
-    verify_dir(dir);
-    return dir;
+  if (holds_weights(path)) {
+    if (fs::exists(path / "MANIFEST.json")) verify_dir(path);
+    return path;
   }
+  const FoundCheckpoint found = find_checkpoint(path);
+  if (!found.newest_damage.empty()) {
+    throw DataError(cat(found.newest_damage, "; name an older one of ", (path / "checkpoints").string()));
+  }
+  if (found.path) return *found.path;
   throw DataError(
-      cat(path.string(), ": holds neither adapter_model.safetensors nor model.safetensors nor a run's LATEST"));
+      cat(path.string(), ": holds neither adapter_model.safetensors nor model.safetensors nor a run's checkpoints"));
 }
 
 RolloutContext rollout_context(const Inputs& inputs, const Policy& policy, uint64_t seed) {

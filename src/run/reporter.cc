@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "noregret/base/error.h"
 #include "noregret/base/text.h"
 
 namespace noregret {
@@ -50,7 +51,11 @@ void Reporter::keep(const fs::path& log_file) { log_ = std::make_unique<AppendFi
 void Reporter::line(const std::string& text) {
   clear_status();
   std::fprintf(stderr, "%s\n", text.c_str());
-  if (log_) log_->write(text + "\n");
+  if (!log_) return;
+  try {
+    log_->write(text + "\n");
+  } catch (const IoError&) {  // it stands on stderr; what writes results says that the disk is full
+  }
 }
 
 void Reporter::warn(const std::string& text) { line("warning: " + text); }

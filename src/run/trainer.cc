@@ -1,38 +1,20 @@
 #include "noregret/run/trainer.h"
 
+#include <ATen/ops/arange.h>
+
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
 #include <limits>
 
 #include "noregret/base/clock.h"
 #include "noregret/base/error.h"
 #include "noregret/base/text.h"
-#include "noregret/rollout/canary.h"
 #include "noregret/run/checkpoint.h"
-#include "noregret/run/memory_plan.h"
-#include "noregret/tensor/cuda.h"
 #include "noregret/tensor/device.h"
-#include "noregret/train/lr_law.h"
 #include "run/failure_watch.h"
+#include "run/out_of_memory.h"
 
 namespace noregret {
 namespace {
-
-std::string number(double value, const char* format) {
-  char text[32];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
-
-LrLaw learning_rate(const RunConfig& config, const HfConfig& hf, const Policy& policy) {
-  LrLawInput input;
-  input.hidden_size = hf.hidden_size;
-  if (policy.adapter) input.lora_alpha = policy.adapter->config().alpha;
-  input.is_rl = config.mode == "rl";
-  input.num_steps = config.train.steps;
-  return resolve_lr(config.optimizer.lr, input);
-}
 
 Json to_json(const Metrics& metrics) {
   Json object = Json::object();
@@ -48,101 +30,16 @@ Metrics metrics_of(const Json& object) {
   return metrics;
 }
 
-double adapted_norm(const Policy& policy) {
-  double sum = 0.0;
-  const std::vector<LinearSite>& sites = policy.model.sites();
-  for (size_t i = 0; i < sites.size(); ++i) {
-    if (policy.adapter->find(static_cast<int64_t>(i)) != nullptr)
-      sum += std::pow(sites[i].weight().norm().item<double>(), 2);
-  }
-  return std::sqrt(sum);
-}
-
-// On CUDA the same bits cost some speed, so they are given where they are asked for.
-bool is_exact(const std::string& exact, Backend backend) {
-  if (exact == "true" && backend == Backend::kAten) {
-    throw ConfigError(
-        "rollout.exact: is true, want auto or false for this model on this device: only the kernels give the sampler "
-        "and "
-        "the learner the same bits, and on CUDA they want a bf16 model");
-  }
-  return exact == "auto" ? backend == Backend::kKernels : exact == "true";
-}
-
-// Once, before the first step.
-void check_sampler(Policy& policy) {
-  if (sampler_follows(policy.model, policy.stack(), *policy.adapter, {0, 1})) return;
-  throw ExactnessError("the sampler's logits do not follow the adapter that is trained; report it with the config");
+// Finite weights may be of no use all the same: so large that a forward overflows.
+bool gives_finite_logprobs(const Policy& policy) {
+  const CausalLm& model = policy.model;
+  const int64_t length = std::min<int64_t>({model.config().vocab_size, model.config().max_positions, 8});
+  const Tensor ids = at::arange(length, at::TensorOptions(at::kLong).device(model.device()));
+  const TokenBatch batch{ids, ids, {Segment{0, length, -1, -1}}};
+  return all_finite(score_tokens(model, policy.stack(), batch, ids, ids, 1.0, length));
 }
 
 }  // namespace
-
-Trainer::Trainer(Setup setup) : setup_(setup), config_(*setup.config) {
-  Policy& policy = *setup_.policy;
-  const Inputs& inputs = *setup_.inputs;
-  const RolloutContext context = rollout_context(inputs, policy, config_.seed);
-  if (policy.adapter) {
-    if (config_.objective.kl_coef > 0 && !config_.adapter->init_from.empty()) reference_ = policy.adapter->clone();
-    policy.adapter->set_trainable(true);
-    base_norm_ = adapted_norm(policy);
-  } else {
-    policy.model.set_trainable(true);
-  }
-  if (policy.model.backend() == Backend::kKernels) {
-    const Adapter* adapter = policy.adapter ? &*policy.adapter : nullptr;
-    setup_.reporter->line("memory " + plan_memory(config_, policy.model, adapter).text());
-  }
-  if (policy.model.device().is_cuda() && policy.model.backend() == Backend::kAten) {
-    setup_.reporter->line(
-        "engine LibTorch's operators: the model is not bf16, or has a shape that the CUDA kernels do not know");
-  }
-  const LrLaw law = learning_rate(config_, inputs.hf, policy);
-  setup_.reporter->line("learning rate " + law.explanation);
-  optimizer_ = std::make_unique<Adam>(policy.adapter ? policy.adapter->parameters() : policy.model.parameters(),
-                                      config_.optimizer, law.lr);
-
-  Learner::Setup learner;
-  learner.model = &policy.model;
-  learner.policy = policy.stack();
-  if (reference_) learner.reference = {&*reference_};
-  learner.objective = config_.objective;
-  learner.train = config_.train;
-  learner.exact = config_.mode == "rl" && is_exact(config_.rollout.exact, policy.model.backend());
-  if (learner.exact && policy.model.backend() == Backend::kCuda) {
-    request_invariant_products();
-    policy.model.set_exact(true);
-  }
-  learner_ = std::make_unique<Learner>(learner, *optimizer_);
-
-  if (config_.mode == "rl") {
-    RolloutSource::Setup source;
-    source.context = context;
-    source.policy = policy.stack();
-    source.rollout = config_.rollout;
-    source.objective = config_.objective;
-    source.microbatch_tokens = config_.train.microbatch_tokens;
-    source.progress = progress("rollout");
-    source_ = std::make_unique<RolloutSource>(source);
-    failures_ = std::make_unique<FailureWatch>(config_.rollout.max_failed,
-                                               std::min(config_.rollout.failed_steps, config_.train.steps));
-    if (policy.adapter) check_sampler(policy);
-  } else {
-    DatasetSource::Setup source;
-    source.max_positions = inputs.hf.max_positions;
-    source.device = policy.model.device();
-    source.tokenizer = &inputs.tokenizer;
-    source.chat = &inputs.chat;
-    source.tasks = inputs.tasks.get();
-    source.data = config_.data;
-    source.microbatch_tokens = config_.train.microbatch_tokens;
-    source.seed = config_.seed;
-    source_ = std::make_unique<DatasetSource>(source);
-  }
-  if (config_.eval.every > 0) {
-    evaluator_ =
-        std::make_unique<Evaluator>(context, config_.eval, config_.rollout.max_new_tokens, config_.rollout.max_batch);
-  }
-}
 
 Trainer::~Trainer() = default;
 
@@ -151,35 +48,74 @@ RunSummary Trainer::run() {
   open_step_ = Metrics();  // of step 0: evaluated before any update
   if (const auto checkpoint = setup_.run_dir->checkpoint()) restore(*checkpoint);
   try {
-    close_step(summary);
-    while (step_ < config_.train.steps) {
-      setup_.signals->check();
-      take_step(summary);
-      close_step(summary);
-      watch_failures();
-      // While updates are skipped nothing is new, and the weights may be of no use: good checkpoints must not make
-      // room.
-      if (is_due(config_.train.save_every) && learner_->num_skipped_in_row() == 0) save();
-    }
+    rehearse_save();
+    go_through_steps(summary);
   } catch (const NonFiniteError& e) {
-    if (step_ == first_step_) throw;  // the weights came like this
+    if (step_ == 0) throw;  // the weights came like this
     setup_.run_dir->forget_from(step_);
-    throw DivergedError(cat("training diverged after step ", step_, ": ", e.what(), going_on_text()));
+    throw DivergedError(
+        cat("training diverged after step ", step_, ": ", e.what(), broken_rule(), "; ", newest_text()));
   } catch (const DivergedError& e) {
     // Every forward since the last update failed: its checkpoint is one to start from no more.
     setup_.run_dir->forget_from(step_ + 1 - learner_->num_skipped_in_row());
-    throw DivergedError(cat(e.what(), going_on_text()));
+    throw DivergedError(cat(e.what(), broken_rule(), "; ", newest_text()));
   } catch (const RewardFailureError& e) {
     save();
-    throw RewardFailureError(cat(e.what(), "; checkpoint ", setup_.run_dir->checkpoint()->string()));
+    throw RewardFailureError(cat(e.what(), "; ", newest_text()));
   } catch (const InterruptedError& e) {
     save();
-    throw InterruptedError(cat(e.what(), " after step ", step_, "; checkpoint ", setup_.run_dir->checkpoint()->string(),
-                               "; the same command goes on from there"));
+    throw InterruptedError(
+        cat(e.what(), " after step ", step_, "; ", newest_text(), "; the same command goes on from there"));
+  } catch (const std::exception& e) {
+    if (!is_out_of_memory(e)) throw;
+    if (optimizer_->num_updates() == updates_before_step_) save();
+    throw Error(ExitCode::kInternal,
+                cat("out of memory in step ", step_ + 1, " with train.microbatch_tokens ", microbatch_tokens_,
+                    " and rollout.max_batch ", max_batch_, "; ", newest_text(), "; take a smaller model or machine"));
   }
-  save();
   summary.steps = step_;
   return summary;
+}
+
+void Trainer::go_through_steps(RunSummary& summary) {
+  close_step(summary);
+  while (step_ < last_step()) {
+    poll(cat("step ", step_ + 1));
+    take_step(summary);
+    close_step(summary);
+    watch_failures();
+    // While updates are skipped nothing is new.
+    if (is_due(config_.train.save_every) && learner_->num_skipped_in_row() == 0) save_or_warn();
+  }
+  poll("the last checkpoint");
+  if (!save()) throw DivergedError(cat("training diverged: after step ", step_, " no log-prob is finite"));
+}
+
+int64_t Trainer::last_step() const { return setup_.last_step >= 0 ? setup_.last_step : config_.train.steps; }
+
+void Trainer::poll(const std::string& phase) {
+  if (setup_.watchdog != nullptr) setup_.watchdog->beat(phase);
+  setup_.signals->check();
+  if (!setup_.signals->take_save_request()) return;
+  save_or_warn();
+  setup_.reporter->line("SIGUSR1: " + newest_text());
+}
+
+// Weights are unchanged when memory runs out before a step's first update, so that the step can be done again in
+// smaller pieces: samples are a function of seed and step.
+void Trainer::in_smaller_pieces(const std::function<void()>& work) {
+  updates_before_step_ = optimizer_->num_updates();
+  while (true) {
+    try {
+      work();
+      return;
+    } catch (const std::exception& e) {
+      const bool can_retry = is_out_of_memory(e) && optimizer_->num_updates() == updates_before_step_;
+      if (!can_retry || !halve_memory()) throw;
+      setup_.reporter->warn(cat("step ", step_ + 1, ": out of memory; once more, and from now on, with ",
+                                "train.microbatch_tokens ", microbatch_tokens_, " and rollout.max_batch ", max_batch_));
+    }
+  }
 }
 
 void Trainer::watch_failures() const {
@@ -190,18 +126,17 @@ void Trainer::watch_failures() const {
                                "; mend the reward (`noregret reward test`), or raise it"));
 }
 
-std::string Trainer::going_on_text() const {
-  const auto checkpoint = setup_.run_dir->checkpoint();
-  return checkpoint ? "; the newest checkpoint from before: " + checkpoint->string() : "; there is no checkpoint yet";
-}
-
 void Trainer::take_step(RunSummary& summary) {
   const Stopwatch whole_step;
-  SourceBatch batch = source_->next(step_ + 1);
-  Metrics metrics = batch.metrics;
-  const Stopwatch learning;
-  metrics.merge(learner_->step(batch.train));
-  batch.timing.set("time/learn_s", learning.seconds());
+  SourceBatch batch;
+  Metrics metrics;
+  in_smaller_pieces([&] {
+    batch = source_->next(step_ + 1);
+    metrics = batch.metrics;
+    const Stopwatch learning;
+    metrics.merge(learner_->step(batch.train));
+    batch.timing.set("time/learn_s", learning.seconds());
+  });
   ++step_;
   metrics.merge(adapter_metrics());
   note_failures(batch.groups);
@@ -212,6 +147,7 @@ void Trainer::take_step(RunSummary& summary) {
   const ProcessMemory memory = process_memory();
   batch.timing.set("mem/resident_bytes", static_cast<double>(memory.resident_bytes));
   batch.timing.set("mem/heap_bytes", static_cast<double>(memory.heap_bytes));
+  if (num_failed_saves_ > 0) batch.timing.set("log/failed_saves", static_cast<double>(num_failed_saves_));
   open_step_ = std::move(metrics);
   timing_ = std::move(batch.timing);
 }
@@ -233,8 +169,19 @@ void Trainer::note_failures(const std::vector<TrajectoryGroup>& groups) {
 
 void Trainer::close_step(RunSummary& summary) {
   if (!open_step_) return;
-  if (step_ == 0 || is_due(config_.eval.every)) evaluate(*open_step_, summary);
-  if (!open_step_->items().empty()) setup_.run_dir->log(step_, *open_step_, timing_);
+  before_last_eval_ = Json();
+  const bool is_extra = step_ > 0 && step_ == config_.train.steps && config_.eval.every > 0;
+  try {
+    // A run that goes on to more steps takes back the evaluation that is due only because this was the last one.
+    if (is_extra && step_ % config_.eval.every != 0)
+      before_last_eval_ = Json{{"metrics", to_json(*open_step_)}, {"cursors", setup_.run_dir->cursors()}};
+  } catch (const IoError&) {  // log() below says so
+  }
+  if (step_ == 0 || is_due(config_.eval.every)) in_smaller_pieces([&] { evaluate(*open_step_, summary); });
+  if (!open_step_->items().empty()) {
+    const std::optional<std::string> failure = setup_.run_dir->log(step_, *open_step_, timing_);
+    if (failure) setup_.reporter->warn(cat("step ", step_, ": metrics wait to be written: ", *failure));
+  }
   open_step_.reset();
   timing_ = Metrics();
 }
@@ -245,22 +192,64 @@ void Trainer::evaluate(Metrics& metrics, RunSummary& summary) {
   if (!evaluator_) return;
   std::vector<Evaluation> done = evaluator_->run(setup_.policy->stack(), progress("evaluation"));
   metrics.merge(evaluation_metrics(done));
+  score_ = done.front().avg.mean;
+  scored_step_ = step_;
   setup_.reporter->line(cat("evaluation after step ", step_, ": ", evaluation_text(done)));
   for (const Evaluation& evaluation : done) {
-    setup_.run_dir->write_evals(step_, evaluation.name, evaluation.groups, setup_.inputs->rubric->component_names());
+    or_warn("completions of the evaluation are not kept", [&] {
+      setup_.run_dir->write_evals(step_, evaluation.name, evaluation.groups, setup_.inputs->rubric->component_names());
+    });
   }
   (step_ == 0 ? summary.before : summary.after) = std::move(done);
 }
 
-void Trainer::save() {
-  if (saved_step_ == step_) return;
+void Trainer::or_warn(const std::string& what, const std::function<void()>& write) {
+  try {
+    write();
+  } catch (const IoError& e) {
+    setup_.reporter->warn(cat("step ", step_, ": ", what, ": ", e.what()));
+  }
+}
+
+// A disk that takes no checkpoint is found out before the first step.
+void Trainer::rehearse_save() {
+  if (step_ >= last_step()) return;
+  setup_.run_dir->check_space(checkpoint_files(config_, *setup_.policy, *optimizer_), retention());
+  if (!setup_.run_dir->checkpoint()) save();
+}
+
+Retention Trainer::retention() const {
+  const TrainOptions& train = config_.train;
+  return {.keep_last = train.keep_last, .keep_every = train.keep_every, .keep_best = train.keep_best};
+}
+
+// Good checkpoints make no room for weights of no use.
+bool Trainer::save() {
+  if (saved_step_ == step_) return true;
+  if (!gives_finite_logprobs(*setup_.policy)) {
+    setup_.reporter->warn(cat("step ", step_, ": no checkpoint, the weights give no finite log-probs"));
+    return false;
+  }
   Json state = Json::object();
+  state["lr"] = optimizer_->lr();
   state["skipped_in_row"] = learner_->num_skipped_in_row();
   if (failures_) state["reward_failures"] = failures_->state();
   if (open_step_) state["open_step"] = to_json(*open_step_);
-  setup_.run_dir->save(step_, checkpoint_files(config_, *setup_.policy, *optimizer_), std::move(state),
-                       config_.train.keep_last);
-  saved_step_ = step_;
+  if (!before_last_eval_.is_null()) state["before_last_eval"] = before_last_eval_;
+  if (scored_step_ == step_) state["score"] = score_;
+  setup_.run_dir->save(step_, checkpoint_files(config_, *setup_.policy, *optimizer_), std::move(state), retention());
+  if (!open_step_) saved_step_ = step_;
+  return true;
+}
+
+void Trainer::save_or_warn() {
+  try {
+    save();
+  } catch (const IoError& e) {
+    ++num_failed_saves_;
+    setup_.reporter->warn(cat("step ", step_, ": no checkpoint: ", e.what(), "; going on, and trying again when the ",
+                              "next one is due; ", newest_text()));
+  }
 }
 
 void Trainer::restore(const fs::path& checkpoint) {
@@ -268,65 +257,30 @@ void Trainer::restore(const fs::path& checkpoint) {
   const std::string file = (checkpoint / "state.json").string();
   const Json state = parse_json(read_file(file), file);
   step_ = json_int(state, "step", file);
-  first_step_ = step_;
   learner_->set_num_skipped_in_row(json_int(state, "skipped_in_row", file));
   if (failures_ && state.contains("reward_failures")) failures_->restore(state["reward_failures"]);
   saved_step_ = step_;
   open_step_.reset();
   if (state.contains("open_step")) {
     open_step_ = metrics_of(state["open_step"]);
-    saved_step_ = -1;
+  } else if (state.contains("before_last_eval") && step_ < config_.train.steps) {
+    setup_.run_dir->cut_back(json_at(state["before_last_eval"], "cursors", file));
+    open_step_ = metrics_of(json_at(state["before_last_eval"], "metrics", file));
   }
+  if (open_step_) saved_step_ = -1;
   setup_.reporter->line(cat("going on after step ", step_, " from ", checkpoint.string()));
-}
-
-void Trainer::report_step(const SourceBatch& batch, const Metrics& metrics) {
-  Reporter& reporter = *setup_.reporter;
-  std::string line = cat("step ", step_, "/", config_.train.steps);
-  if (metrics.has("reward/mean")) {
-    line += cat("  reward ", number(metrics.get("reward/mean"), "%.3f"), "  mixed ",
-                number(metrics.get("group/mixed_frac"), "%.2f"), "  tokens ",
-                static_cast<int64_t>(metrics.get("rollout/tokens")));
-  }
-  if (metrics.has("loss/value")) line += cat("  loss ", number(metrics.get("loss/value"), "%.4f"));
-  if (metrics.has("policy/max_abs_logprob_diff")) {
-    line += cat("  max|dlogp| ", number(metrics.get("policy/max_abs_logprob_diff"), "%.1e"));
-  }
-  line += "  " + eta_.update(static_cast<double>(step_), static_cast<double>(config_.train.steps));
-  reporter.line(line);
-  if (metrics.has("optim/skipped") && metrics.get("optim/skipped") > 0) {
-    reporter.warn(
-        cat("step ", step_,
-            ": a log-prob, gradient or weight was not finite; the update was left out, weights are as before"));
-  }
-  if (metrics.has("reward/failed") && metrics.get("reward/failed") > 0) {
-    reporter.warn(cat("step ", step_, ": ", static_cast<int64_t>(metrics.get("reward/failed")),
-                      " rewards failed and take no part, the last one: ", last_failure_));
-  }
-  if (batch.groups.empty()) return;
-  const std::vector<std::string>& names = setup_.inputs->rubric->component_names();
-  if (is_due(config_.log.rollouts_every)) setup_.run_dir->write_rollouts(step_, batch.groups, names);
-  if (is_due(config_.log.samples_every) || (config_.log.samples_every > 0 && step_ == 1))
-    reporter.line(sample_table(batch.groups, names, config_.log.num_samples));
+  const double lr = state.contains("lr") ? json_number(state, "lr", file) : optimizer_->lr();
+  if (lr != optimizer_->lr())
+    setup_.reporter->warn(
+        cat("the learning rate was ", lr, ", is ", optimizer_->lr(), " from step ", step_ + 1, " on"));
 }
 
 RolloutProgress Trainer::progress(const std::string& what) {
   return [this, what](const std::string& phase, int64_t done, int64_t total) {
-    setup_.signals->check();
-    setup_.reporter->status(cat("step ", step_ + 1, " ", what, ": ", phase, " ", done, "/", total));
+    const std::string text = cat("step ", step_ + 1, " ", what, ": ", phase, " ", done, "/", total);
+    poll(text);
+    setup_.reporter->status(text);
   };
-}
-
-// adapter/norm_a, adapter/norm_b, and adapter/delta_rel = ||scaling B A|| / ||W|| over the adapted layers (Frobenius
-// norms).
-Metrics Trainer::adapter_metrics() const {
-  Metrics metrics;
-  if (!setup_.policy->adapter) return metrics;
-  const Adapter& adapter = *setup_.policy->adapter;
-  metrics.set("adapter/norm_a", adapter.norm_a());
-  metrics.set("adapter/norm_b", adapter.norm_b());
-  metrics.set("adapter/delta_rel", adapter.norm_delta() / base_norm_);
-  return metrics;
 }
 
 }  // namespace noregret

@@ -1,11 +1,13 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "noregret/base/file.h"
 #include "noregret/base/text.h"
 #include "noregret/run/trainer.h"
 #include "noregret/tensor/device.h"
+#include "run/manifest.h"
 #include "run/preflight.h"
 #include "run/verbs.h"
 
@@ -15,24 +17,6 @@ namespace {
 RunDir::Resume resume_mode(const std::string& name) {
   if (name == "required") return RunDir::Resume::kRequired;
   return name == "never" ? RunDir::Resume::kNever : RunDir::Resume::kAuto;
-}
-
-// What identifies a run besides its config. Keys that begin with sha256 are compared on resume.
-Json make_manifest(const RunConfig& config, const Inputs& inputs, const Policy& policy, const std::string& device) {
-  Json manifest = Json::object();
-  manifest["noregret"] = version_text();
-  manifest["device"] = device;
-  manifest["seed"] = config.seed;
-  manifest["sha256_base_model"] =
-      config.model.init == "random" ? sha256_file(fs::path(config.model.path) / "config.json") : policy.model.digest();
-  manifest["sha256_tokenizer"] = inputs.tokenizer.digest();
-  if (inputs.tasks) manifest["sha256_task"] = inputs.tasks->digest();
-  if (!config.data.path.empty()) manifest["sha256_data"] = sha256_file(config.data.path);
-  if (inputs.rubric) {
-    for (const auto& scorer : inputs.rubric->scorers()) manifest["sha256_plugins"][scorer->name()] = scorer->digest();
-  }
-  if (policy.adapter && !config.adapter->init_from.empty()) manifest["sha256_start_adapter"] = policy.adapter->digest();
-  return manifest;
 }
 
 std::string mean_text(const std::vector<double>& values, size_t begin, size_t end) {
@@ -72,16 +56,27 @@ std::string summary_text(const RunSummary& summary, const RunConfig& config, con
   return text + cat("\nrun: ", run_dir.path().string(), "\nweights: ", run_dir.checkpoint()->string());
 }
 
+void tell_stall(const std::string& phase, double seconds, bool is_over) {
+  std::fprintf(stderr, "%s: no progress for %.1f s in: %s%s\n", is_over ? "noregret" : "warning", seconds,
+               phase.c_str(),
+               is_over ? "; the last checkpoint is whole; raise train.stall_s if it only takes long" : "");
+  if (is_over) std::_Exit(static_cast<int>(ExitCode::kInternal));
+}
+
 }  // namespace
 
 ExitCode run_train(const TrainArgs& args, const RewardHost& host) {
+  SignalGuard signals;
   RunConfig config = load_run_config(args.config, args.set);
   if (args.steps) config.train.steps = *args.steps;
   if (args.threads) config.threads = *args.threads;
   set_num_threads(static_cast<int>(config.threads));
+  Watchdog watchdog(config.train.stall_s, tell_stall);
+  watchdog.beat("reading the inputs");
   const at::Device device = parse_device(config.device);
   Inputs inputs = load_inputs(config, host);
   check_inputs(config, inputs);
+  watchdog.beat("loading the model");
   Policy policy = load_policy(config, device);
 
   RunDir::Setup setup;
@@ -103,8 +98,7 @@ ExitCode run_train(const TrainArgs& args, const RewardHost& host) {
     for (const std::string& note : inputs.tasks->notes()) reporter.line(note);
   }
 
-  SignalGuard signals;
-  Trainer trainer({&config, &inputs, &policy, &run_dir, &reporter, &signals});
+  Trainer trainer({&config, &inputs, &policy, &run_dir, &reporter, &signals, &watchdog});
   const RunSummary summary = trainer.run();
   reporter.line(summary_text(summary, config, policy, run_dir));
   return ExitCode::kOk;

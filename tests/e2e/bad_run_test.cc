@@ -44,8 +44,8 @@ BadInputTable& runs() {
        kConfig,
        {"runs/it", "--resume required", "no checkpoint"},
        run_and([](const fs::path& run) {
-         fs::remove_all(run / "checkpoints/step_000001");
-         fs::remove(run / "LATEST");
+         for (const char* name : {"checkpoints/step_000000", "checkpoints/step_000001", "LATEST"})
+           fs::remove_all(run / name);
        })},
       {"ResumeNeverOnARun",
        sft + std::vector<std::string>{"--resume", "never"},
@@ -81,7 +81,8 @@ BadInputTable& runs() {
       {"BelowAFile", {"train", "sft.yaml", "--run-dir", "rows.jsonl/runs"}, kIo, {"rows.jsonl/runs", "cannot"}},
       {"AFile", {"train", "sft.yaml", "--run-dir", "rows.jsonl"}, kIo, {"rows.jsonl", "cannot"}},
       {"AllCheckpointsDamaged", sft, kData, {"runs/it", "step_000001"}, run_and([](const fs::path& run) {
-         cut_in_half(run / "checkpoints/step_000001/optimizer.safetensors");
+         for (const char* name : {"step_000000", "step_000001"})
+           cut_in_half(run / "checkpoints" / name / "optimizer.safetensors");
        })},
       {"ManifestNoJson", sft, kData, {"runs/it/manifest.json", "not JSON"}, run_and([](const fs::path& run) {
          replace_in(run / "manifest.json", "{", "");

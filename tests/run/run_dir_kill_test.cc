@@ -18,7 +18,8 @@ namespace {
     for (int64_t step = next_step;; ++step) {
       run.log(step, metrics_of({{"loss/value", 1.0}}), Metrics());
       for (int i = 0; i < 2; ++i) {
-        run.save(step, {{"weights", std::string(50000, static_cast<char>('a' + step % 26))}}, Json::object(), 1);
+        run.save(step, {{"weights", std::string(50000, static_cast<char>('a' + step % 26))}}, Json::object(),
+                 {.keep_last = 1});
       }
       const char done = static_cast<char>(step);
       if (write(pipe_end, &done, 1) != 1) _exit(1);

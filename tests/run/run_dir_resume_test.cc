@@ -79,9 +79,10 @@ TEST_F(RunDirResumeTest, ShortenedLogsAreRefused) {
 TEST_F(RunDirResumeTest, AnotherConfigIsRefusedWithItsKeys) {
   run_steps(1, 1);
   setup_.config["seed"] = 2;
-  setup_.config["optimizer"]["lr"] = "1e-3";
-  EXPECT_THAT(error<ConfigError>(), AllOf(HasSubstr("made by another config; these differ: seed, optimizer.lr;"),
-                                          HasSubstr("pass --allow seed to go on")));
+  setup_.config["train"]["microbatch_tokens"] = 32;
+  EXPECT_THAT(error<ConfigError>(),
+              AllOf(HasSubstr("made by another config; these differ: seed, train.microbatch_tokens;"),
+                    HasSubstr("pass --allow seed --allow train.microbatch_tokens to go on")));
 }
 
 TEST_F(RunDirResumeTest, AnotherBaseModelOrPluginIsRefused) {
@@ -104,16 +105,17 @@ TEST_F(RunDirResumeTest, AllowedKeysMayDifferAndAreTold) {
   setup_.manifest["sha256_base_model"] = "cc";
   setup_.allowed = {"seed", "sha256_base_model"};
   const RunDir run(setup_);
-  EXPECT_THAT(run.warnings(), ElementsAre(HasSubstr("--allow seed"), HasSubstr("--allow sha256_base_model")));
+  EXPECT_THAT(run.warnings(), ElementsAre("seed was 1, is 2 (--allow seed)",
+                                          "sha256_base_model was \"aa\", is \"cc\" (--allow sha256_base_model)"));
   EXPECT_EQ(run.checkpoint(), checkpoint(1));
 }
 
 TEST_F(RunDirResumeTest, OneAllowedKeyDoesNotAllowAnother) {
   run_steps(1, 1);
   setup_.config["seed"] = 2;
-  setup_.config["optimizer"]["lr"] = "1e-3";
-  setup_.allowed = {"seed", "optimizer"};
-  EXPECT_THAT(error<ConfigError>(), AllOf(HasSubstr("these differ: optimizer.lr;"), Not(HasSubstr("seed"))));
+  setup_.config["train"]["microbatch_tokens"] = 32;
+  setup_.allowed = {"seed", "train"};
+  EXPECT_THAT(error<ConfigError>(), AllOf(HasSubstr("these differ: train.microbatch_tokens;"), Not(HasSubstr("seed"))));
 }
 
 TEST_F(RunDirResumeTest, MoreStepsAreNotAnotherConfig) {
@@ -132,7 +134,24 @@ TEST_F(RunDirResumeTest, AnotherNumberOfThreadsIsToldOnly) {
   setup_.config["threads"] = 2;
   run_steps(1, 1);
   setup_.config["threads"] = 4;
-  EXPECT_THAT(RunDir(setup_).warnings(), ElementsAre(HasSubstr("threads differs")));
+  EXPECT_THAT(RunDir(setup_).warnings(), ElementsAre("threads was 2, is 4; sums may round otherwise"));
+}
+
+TEST_F(RunDirResumeTest, AnotherLearningRateIsTakenAndTold) {
+  run_steps(1, 1);
+  setup_.config["optimizer"]["lr"] = "1e-3";
+  EXPECT_THAT(RunDir(setup_).warnings(),
+              ElementsAre("optimizer.lr was \"auto\", is \"1e-3\"; the new value counts from here"));
+  EXPECT_THAT(text_of(path_ / "config.resolved.yaml"), HasSubstr("1e-3"));
+}
+
+TEST_F(RunDirResumeTest, AnotherBuildAndMachineAreToldOnly) {
+  setup_.manifest["build"] = "11";
+  setup_.manifest["cpu"] = "AVX2";
+  run_steps(1, 1);
+  setup_.manifest["build"] = "22";
+  setup_.manifest["cpu"] = "AVX-512";
+  EXPECT_THAT(RunDir(setup_).warnings(), ElementsAre(HasSubstr("build was \"11\", is \"22\""), HasSubstr("cpu was ")));
 }
 
 // --- --resume

@@ -32,7 +32,7 @@ inline Metrics metrics_of(std::initializer_list<std::pair<const char*, double>> 
 inline void log_and_save(RunDir& run, int64_t begin, int64_t end, int64_t keep_last = 3) {
   for (int64_t step = begin; step <= end; ++step) {
     run.log(step, metrics_of({{"loss/value", 1.0 / static_cast<double>(step)}}), metrics_of({{"time/step_s", 0.5}}));
-    run.save(step, {{"weights", "w" + std::to_string(step)}}, Json::object(), keep_last);
+    run.save(step, {{"weights", "w" + std::to_string(step)}}, Json::object(), {.keep_last = keep_last});
   }
 }
 

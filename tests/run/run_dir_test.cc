@@ -158,8 +158,8 @@ TEST_F(RunDirTest, ForeignFoldersAmongTheCheckpointsAreLeftAlone) {
 
 TEST_F(RunDirTest, ACheckpointOfTheSameStepReplacesTheFormer) {
   RunDir run(setup_);
-  run.save(5, {{"weights", "first"}}, Json::object(), 1);
-  run.save(5, {{"weights", "second"}}, Json::object(), 1);
+  run.save(5, {{"weights", "first"}}, Json::object(), {.keep_last = 1});
+  run.save(5, {{"weights", "second"}}, Json::object(), {.keep_last = 1});
   EXPECT_EQ(text_of(path_ / "checkpoints/step_000005/weights"), "second");
   EXPECT_THAT(names_in(path_ / "checkpoints"), ElementsAre("step_000005"));
 }
@@ -168,8 +168,10 @@ TEST_F(RunDirTest, AReplacementThatFailsLeavesTheFormerCheckpoint) {
   {
     RunDir run(setup_);
     run.log(5, metrics_of({{"a", 1.0}}), Metrics());
-    run.save(5, {{"weights", "first"}}, Json::object(), 1);
-    EXPECT_THROW(run.save(5, {{"weights", "x"}, {"weights", "a name twice is refused"}}, Json::object(), 1), IoError);
+    run.save(5, {{"weights", "first"}}, Json::object(), {.keep_last = 1});
+    EXPECT_THROW(
+        run.save(5, {{"weights", "x"}, {"weights", "a name twice is refused"}}, Json::object(), {.keep_last = 1}),
+        IoError);
   }
   const RunDir again(setup_);
   ASSERT_TRUE(again.checkpoint());

@@ -45,6 +45,15 @@ TEST(SignalGuard, AFreshOneHasForgottenTheLast) {
   EXPECT_FALSE(SignalGuard().is_stop_requested());
 }
 
+TEST(SignalGuard, Sigusr1AsksOnceForACheckpointAndStopsNothing) {
+  const SignalGuard guard;
+  EXPECT_FALSE(guard.take_save_request());
+  std::raise(SIGUSR1);
+  EXPECT_NO_THROW(guard.check());
+  EXPECT_TRUE(guard.take_save_request());
+  EXPECT_FALSE(guard.take_save_request());
+}
+
 TEST(SignalGuardDeathTest, TheSecondSignalEndsTheProcess) {
   EXPECT_EXIT(
       {

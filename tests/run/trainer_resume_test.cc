@@ -101,10 +101,10 @@ TEST_F(TrainerResumeTest, AStopInTheLastEvaluationIsTheSame) {
   EXPECT_EQ(expect_same_when_stopped(config, 6 + 24 + 1), "step_000004");
 }
 
-TEST_F(TrainerResumeTest, AStopWhileLearningLetsTheStepEnd) {
+TEST_F(TrainerResumeTest, AStopBeforeAnUpdateDropsTheStep) {
   RunConfig config = sft_config(model_dir());
   // Four demonstrations a step, read before the update of step 2.
-  EXPECT_EQ(expect_same_when_stopped(config, 4 + 2), "step_000002");
+  EXPECT_EQ(expect_same_when_stopped(config, 4 + 2), "step_000001");
 }
 
 TEST_F(TrainerResumeTest, AStopOfTheSecondProcessIsTheSame) {

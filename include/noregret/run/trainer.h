@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include "noregret/run/reporter.h"
 #include "noregret/run/run_dir.h"
 #include "noregret/run/signals.h"
+#include "noregret/run/watchdog.h"
 #include "noregret/train/learner.h"
 
 namespace noregret {
@@ -37,23 +39,37 @@ class Trainer {
     RunDir* run_dir;
     Reporter* reporter;
     SignalGuard* signals;
+    Watchdog* watchdog = nullptr;  // may be null
+    int64_t last_step = -1;        // where to end before train.steps; -1 = there
   };
   explicit Trainer(Setup setup);
   ~Trainer();
 
-  // Goes on from the run directory's checkpoint where there is one. A stop signal writes a checkpoint and throws
-  // InterruptedError; DivergedError leaves the last good checkpoint.
+  // Goes on from the run directory's checkpoint where there is one; else writes one before the first step, so that a
+  // disk that takes none is found out. A stop signal writes a checkpoint and throws InterruptedError; DivergedError
+  // leaves the last good checkpoint. A checkpoint that cannot be written is a warning, the last one an IoError.
   RunSummary run();
 
  private:
+  void make_sources();
+  bool halve_memory();  // false when there is nothing left to halve
   void restore(const fs::path& checkpoint);
+  void rehearse_save();
+  void go_through_steps(RunSummary& summary);
+  int64_t last_step() const;
+  void poll(const std::string& phase);  // signals and watchdog; throws InterruptedError
+  void in_smaller_pieces(const std::function<void()>& work);
   void take_step(RunSummary& summary);
   void note_failures(const std::vector<TrajectoryGroup>& groups);
   void watch_failures() const;           // throws RewardFailureError
   void close_step(RunSummary& summary);  // evaluates where due, writes the step's metrics
   void evaluate(Metrics& metrics, RunSummary& summary);
-  void save();
-  std::string going_on_text() const;
+  Retention retention() const;
+  bool save();  // false: not written, the weights give no finite log-probs. Throws IoError
+  void save_or_warn();
+  void or_warn(const std::string& what, const std::function<void()>& write);
+  std::string newest_text() const;
+  std::string broken_rule() const;
   void report_step(const SourceBatch& batch, const Metrics& metrics);
   bool is_due(int64_t every) const;
   Metrics adapter_metrics() const;
@@ -61,6 +77,8 @@ class Trainer {
 
   Setup setup_;
   const RunConfig& config_;
+  int64_t microbatch_tokens_;  // of the config, or less since memory ran out
+  int64_t max_batch_;
   std::optional<Adapter> reference_;
   std::unique_ptr<Adam> optimizer_;
   std::unique_ptr<Learner> learner_;
@@ -70,8 +88,13 @@ class Trainer {
   std::string last_failure_;                // why the last reward failed, for a person
   Eta eta_;
   double base_norm_ = 0.0;  // Frobenius norm of the adapted weights
-  int64_t first_step_ = 0;  // of this process
-  int64_t step_ = 0;        // updates done
+  double recipe_lr_ = 0.0;
+  int64_t step_ = 0;  // steps done
+  int64_t updates_before_step_ = 0;
+  Json before_last_eval_;  // metrics and cursors of the last step, where its evaluation was due for being the last
+  double score_ = 0.0;     // of the last evaluation, after scored_step_
+  int64_t scored_step_ = -1;
+  int64_t num_failed_saves_ = 0;
   std::optional<Metrics>
       open_step_;  // of a step that is trained but not yet evaluated and logged; part of a checkpoint
   Metrics timing_;

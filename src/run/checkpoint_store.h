@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "noregret/base/file.h"
+#include "noregret/run/run_dir.h"
+
+namespace noregret {
+
+// checkpoints/ and LATEST of a run: names, what is whole, what is kept.
+
+constexpr const char* kReplaced = ".old";  // a checkpoint that waits for the new one of its step to be whole
+
+std::string step_name(int64_t step);
+// The step in the name of a complete checkpoint: "step_" and digits, perhaps with kReplaced; else -1.
+int64_t step_of(const std::string& name);
+bool is_replaced(const std::string& name);
+std::vector<std::string> checkpoint_names(const fs::path& run);  // newest first; none without the folder
+
+// The newest checkpoint all of whose files match their hashes, and a line for each thing that does not. LATEST holds
+// the hash of its checkpoint's MANIFEST.json: where the two disagree, one is damaged, and that checkpoint is taken only
+// when there is no other.
+struct FoundCheckpoint {
+  std::optional<fs::path> path;
+  std::vector<std::string> damage;
+  std::string newest_damage;  // what is wrong with the newest checkpoint that is not whole
+  size_t num_checkpoints = 0;
+};
+FoundCheckpoint find_checkpoint(const fs::path& run);
+
+// Throws IoError.
+void write_latest(const fs::path& run, const std::string& name, const std::string& manifest_sha256);
+
+// Removes what the retention does not keep; never `latest`. What cannot be removed stays: it harms nobody.
+void prune_checkpoints(const fs::path& run, const Retention& retention, const std::string& latest);
+
+}  // namespace noregret
