@@ -3,12 +3,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
-#include <new>
 
 #include "noregret/base/file.h"
 #include "noregret/base/node.h"
 #include "noregret/base/text.h"
 #include "run/filter.h"
+#include "run/out_of_memory.h"
 #include "run/verbs.h"
 
 namespace noregret {
@@ -42,6 +42,7 @@ CLI::Validator number_above_zero(bool or_zero) {
 // The parsed flags of every verb and, once parsed, the one that was asked for.
 struct CommandLine {
   TrainArgs train;
+  ReplayArgs replay;
   EvalArgs eval;
   GenerateArgs generate;
   ScoreArgs score;
@@ -73,6 +74,14 @@ void add_train(CLI::App& app, CommandLine& line, const RewardHost& host) {
   verb->add_option("--threads", args.threads, "CPU threads")->check(whole_number(1, 1024));
   verb->footer("Example: noregret train configs/quickstart/rl.yaml --set optimizer.lr=1e-3 --run-dir runs/try");
   verb->callback([&line, host] { line.chosen = [&line, host] { return run_train(line.train, host); }; });
+}
+
+void add_replay(CLI::App& app, CommandLine& line, const RewardHost& host) {
+  CLI::App* verb = app.add_subcommand("replay", "Recompute a step of a run, and say whether it comes out the same");
+  verb->add_option("run", line.replay.run, "a run directory; it is only read")->required();
+  verb->add_option("--step", line.replay.step, "the step, from 1 on")->required()->check(whole_number(1, kMaxInteger));
+  verb->add_option("--threads", line.replay.threads, "CPU threads")->check(whole_number(1, 1024));
+  verb->callback([&line, host] { line.chosen = [&line, host] { return run_replay(line.replay, host); }; });
 }
 
 void add_eval(CLI::App& app, CommandLine& line, const RewardHost& host) {
@@ -228,13 +237,9 @@ int guarded(const std::function<ExitCode()>& verb) {
   } catch (const fs::filesystem_error& e) {
     print_error(cat(e.path1().string(), ": ", e.code().message(), "; check the path and who may use it"));
     return code(ExitCode::kIo);
-  } catch (const std::bad_alloc&) {
-    print_error(out_of_memory);
   } catch (const std::exception& e) {
     const std::string text = e.what();  // LibTorch adds a stack trace
-    const bool is_memory =
-        text.find("out of memory") != std::string::npos || text.find("can't allocate memory") != std::string::npos;
-    print_error(is_memory ? out_of_memory : "internal error: " + text.substr(0, text.find('\n')));
+    print_error(is_out_of_memory(e) ? out_of_memory : "internal error: " + text.substr(0, text.find('\n')));
   }
   return code(ExitCode::kInternal);
 }
@@ -304,6 +309,7 @@ int run_cli(int argc, const char* const* argv, const std::filesystem::path& prog
       "stopped, 76 diverged,\n"
       "77 rewards failed, 78 config.");
   add_train(app, line, host);
+  add_replay(app, line, host);
   add_eval(app, line, host);
   add_generate(app, line);
   add_filters(app, line);

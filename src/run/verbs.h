@@ -22,6 +22,12 @@ struct TrainArgs {
   std::optional<int64_t> threads;
 };
 
+struct ReplayArgs {
+  std::string run;
+  int64_t step = 0;
+  std::optional<int64_t> threads;
+};
+
 struct EvalArgs {
   std::string config;
   std::vector<std::string> set;
@@ -93,6 +99,7 @@ struct GradeArgs {
 
 // Each returns kOk, or kData when a filter met bad lines.
 ExitCode run_train(const TrainArgs& args, const RewardHost& host);
+ExitCode run_replay(const ReplayArgs& args, const RewardHost& host);
 ExitCode run_eval(const EvalArgs& args, const RewardHost& host);
 ExitCode run_generate(const GenerateArgs& args);
 ExitCode run_score(const ScoreArgs& args);

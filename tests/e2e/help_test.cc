@@ -12,6 +12,7 @@ struct Verb {
 const std::vector<Verb>& verbs() {
   static const std::vector<Verb> table = {
       {"train", {"train"}, {"config", "--set", "--run-dir", "--resume", "--steps", "--threads", "--allow"}},
+      {"replay", {"replay"}, {"run", "--step", "--threads"}},
       {"eval",
        {"eval"},
        {"config", "--set", "--adapter", "--samples", "--temperature", "--limit", "--output", "--json"}},
