@@ -105,6 +105,7 @@ RunDir::RunDir(const Setup& setup) : path_(setup.path) {
   Json at_begin = {{"metrics_bytes", 0}, {"timing_bytes", 0}};
   const std::string state = checkpoint_ ? (*checkpoint_ / "state.json").string() : "";
   cut_back(checkpoint_ ? parse_json(read_file(state), state) : at_begin);
+  if (has_run) write_file_atomic(path_ / "config.resolved.yaml", to_yaml(setup.config));
   metrics_ = std::make_unique<AppendFile>(path_ / "metrics.jsonl");
   timing_ = std::make_unique<AppendFile>(path_ / "timing.jsonl");
   if (setup.tensorboard) {
@@ -137,7 +138,6 @@ void RunDir::reopen(const Setup& setup) {
   }
   warnings_ = std::move(differences.told);
   choose_checkpoint();
-  write_file_atomic(path_ / "config.resolved.yaml", to_yaml(setup.config));
 }
 
 void RunDir::choose_checkpoint() {

@@ -31,10 +31,18 @@ SignalGuard::SignalGuard() {
 }
 
 SignalGuard::~SignalGuard() {
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  if (!is_finished_) {
+    std::signal(SIGINT, SIG_DFL);
+    std::signal(SIGTERM, SIG_DFL);
+  }
   std::signal(SIGUSR1, SIG_DFL);
   std::signal(SIGXFSZ, SIG_DFL);
+}
+
+void SignalGuard::finish() {
+  is_finished_ = true;
+  std::signal(SIGINT, SIG_IGN);
+  std::signal(SIGTERM, SIG_IGN);
 }
 
 bool SignalGuard::take_save_request() const {

@@ -100,6 +100,7 @@ ExitCode run_train(const TrainArgs& args, const RewardHost& host) {
 
   Trainer trainer({&config, &inputs, &policy, &run_dir, &reporter, &signals, &watchdog});
   const RunSummary summary = trainer.run();
+  signals.finish();
   reporter.line(summary_text(summary, config, policy, run_dir));
   return ExitCode::kOk;
 }

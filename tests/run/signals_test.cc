@@ -65,6 +65,20 @@ TEST(SignalGuardDeathTest, TheSecondSignalEndsTheProcess) {
       testing::KilledBySignal(SIGTERM), testing::_);
 }
 
+TEST(SignalGuardDeathTest, OnceAllIsSavedASignalSpoilsNothing) {
+  EXPECT_EXIT(
+      {
+        {
+          SignalGuard guard;
+          guard.finish();
+          std::raise(SIGTERM);
+        }
+        std::raise(SIGINT);
+        std::exit(0);
+      },
+      testing::ExitedWithCode(0), testing::_);
+}
+
 TEST(SignalGuardDeathTest, AfterItsLifeASignalEndsTheProcess) {
   EXPECT_EXIT(
       {

@@ -14,9 +14,14 @@ class SignalGuard {
   SignalGuard& operator=(const SignalGuard&) = delete;
 
   bool is_stop_requested() const;
+  // All is done and saved: from now on, and after its life, SIGINT and SIGTERM are ignored.
+  void finish();
   bool take_save_request() const;  // whether SIGUSR1 came since the last call
   // Throws InterruptedError when a stop was requested. Called between steps and while completions are sampled.
   void check() const;
+
+ private:
+  bool is_finished_ = false;
 };
 
 }  // namespace noregret
