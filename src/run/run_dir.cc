@@ -68,6 +68,18 @@ class SetAside {
   fs::path aside_;
 };
 
+// What a killed process was writing aside. Nobody else writes here: the run is locked.
+void remove_leftovers(const fs::path& run) {
+  for (const fs::path& folder : {run, run / "rollouts", run / "evals", run / "checkpoints"}) {
+    std::vector<fs::path> leftovers;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+      if (entry.path().filename().string().rfind(".tmp-", 0) == 0) leftovers.push_back(entry.path());
+    }
+    std::error_code error;
+    for (const fs::path& path : leftovers) fs::remove_all(path, error);
+  }
+}
+
 void append_waiting(AppendFile& file, std::string& waiting) {
   if (waiting.empty()) return;
   file.write(waiting);
@@ -105,7 +117,10 @@ RunDir::RunDir(const Setup& setup) : path_(setup.path) {
   Json at_begin = {{"metrics_bytes", 0}, {"timing_bytes", 0}};
   const std::string state = checkpoint_ ? (*checkpoint_ / "state.json").string() : "";
   cut_back(checkpoint_ ? parse_json(read_file(state), state) : at_begin);
-  if (has_run) write_file_atomic(path_ / "config.resolved.yaml", to_yaml(setup.config));
+  if (has_run) {
+    remove_leftovers(path_);
+    write_file_atomic(path_ / "config.resolved.yaml", to_yaml(setup.config));
+  }
   metrics_ = std::make_unique<AppendFile>(path_ / "metrics.jsonl");
   timing_ = std::make_unique<AppendFile>(path_ / "timing.jsonl");
   if (setup.tensorboard) {

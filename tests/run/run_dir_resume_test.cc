@@ -211,9 +211,12 @@ TEST_F(RunDirResumeTest, ACutOffOrMissingFileMakesTheOlderCheckpointCount) {
 TEST_F(RunDirResumeTest, AHalfWrittenCheckpointIsNone) {
   run_steps(1, 1);
   dir_.write("run/checkpoints/.tmp-step_000002/weights", "w");
+  dir_.write("run/rollouts/.tmp-123-0", "{");
   RunDir run(setup_);
   EXPECT_EQ(run.checkpoint(), checkpoint(1));
   EXPECT_THAT(run.warnings(), IsEmpty());
+  EXPECT_THAT(names_in(path_ / "rollouts"), IsEmpty());
+  EXPECT_THAT(names_in(path_ / "checkpoints"), ElementsAre("step_000001"));
   log_and_save(run, 2, 2);
   EXPECT_THAT(names_in(path_ / "checkpoints"), ElementsAre("step_000001", "step_000002"));
 }
