@@ -47,9 +47,11 @@ parity: build models .venv-oracle/done  ## compare live with transformers, PEFT 
 	.venv-oracle/bin/pip install -q -r scripts/oracle.txt
 	touch $@
 
-soak: build  ## the long counts: 10,000 time-outs of a reward leave nothing behind
-	cmake --build $(BUILD) -j $(JOBS) --target reward_test
+soak: build  ## the long counts: kills, stops, damage, power cuts (docs/reliability.md), time-outs of rewards
+	cmake --build $(BUILD) -j $(JOBS) --target reward_test run_test e2e_test
 	NOREGRET_SOAK=1 $(BUILD)/reward_test --gtest_filter='WorkerSoak.*'
+	NOREGRET_SOAK=1 $(BUILD)/run_test --gtest_filter='*IoFaultMatrix.*:RunDirDamage.*:PowerCut.*:*SplitPoint.*'
+	NOREGRET_SOAK=1 $(BUILD)/e2e_test --gtest_filter='InterruptedRun.*'
 
 base: build  ## train the quickstart's base model anew into configs/quickstart/base (10 minutes)
 	rm -rf runs/pretrain runs/base
