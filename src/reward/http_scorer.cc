@@ -7,6 +7,7 @@
 #include "noregret/base/clock.h"
 #include "noregret/base/error.h"
 #include "noregret/base/file.h"
+#include "noregret/base/output_log.h"
 #include "noregret/base/text.h"
 #include "reward/message.h"
 #include "reward/raw_batch.h"
@@ -72,7 +73,7 @@ std::vector<ComponentScore> HttpScorer::ask(std::span<const ScoreItem> items, co
   request["items"] = items_message(items)["items"];
   const Stopwatch working;
   const HttpResult answer = client_.post_json(dump_json(request), cancel);
-  std::vector<ComponentScore> scores(items.size(), failed_score(kind_of(answer.failure), plugin_text(answer.error)));
+  std::vector<ComponentScore> scores(items.size(), failed_score(kind_of(answer.failure), clean_line(answer.error)));
   if (answer.failure == HttpFailure::kNone) {
     try {
       scores = read_results(parse_reply(answer.body), items, min_reward_, max_reward_);

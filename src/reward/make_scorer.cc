@@ -47,21 +47,21 @@ WorkerSetup worker_setup(const RewardOptions& reward, const RewardHost& host, Ou
                           "isolation: none where the plugin is to be trusted"));
   }
   WorkerSetup setup;
-  setup.program = host.worker.string();
-  setup.args = {cat(reward.memory_mb), cat(geteuid()), cat(getegid())};
-  setup.environment = {cat("PATH=", host.search_path), "LANG=C.UTF-8"};
+  setup.process.program = host.worker.string();
+  setup.process.args = {cat(reward.memory_mb), cat(geteuid()), cat(getegid())};
+  setup.process.environment = {cat("PATH=", host.search_path), "LANG=C.UTF-8"};
   setup.options_json = options_json(reward);
   setup.timeout_s = reward.timeout_s;
-  setup.wants_namespace = host.wants_namespace;
-  setup.log = &log;
+  setup.process.wants_namespace = host.wants_namespace;
+  setup.process.log = &log;
   return setup;
 }
 
 std::unique_ptr<Scorer> library_scorer(const RewardOptions& reward, const RewardHost& host, OutputLog& log) {
   const fs::path file = find_plugin(reward.plugin, host.plugin_dir);
   WorkerSetup setup = worker_setup(reward, host, log);
-  setup.label = cat("reward plugin ", file.string());
-  setup.args.insert(setup.args.end(), {"library", file.string()});
+  setup.process.label = cat("reward plugin ", file.string());
+  setup.process.args.insert(setup.process.args.end(), {"library", file.string()});
   return std::make_unique<ProcessScorer>(std::move(setup), num_workers(reward), sha256_file(file));
 }
 
@@ -85,12 +85,12 @@ std::unique_ptr<Scorer> command_scorer(const RewardOptions& reward, const Reward
     command = {"python3", script.string()};
   }
   WorkerSetup setup = worker_setup(reward, host, log);
-  setup.label = cat("reward ", join(command, " "));
-  setup.args.emplace_back("command");
-  setup.args.insert(setup.args.end(), command.begin(), command.end());
-  setup.environment.push_back(cat("PYTHONPATH=", (fs::absolute(host.plugin_dir) / "python").string()));
-  setup.environment.emplace_back("PYTHONUNBUFFERED=1");
-  setup.environment.emplace_back("PYTHONDONTWRITEBYTECODE=1");
+  setup.process.label = cat("reward ", join(command, " "));
+  setup.process.args.emplace_back("command");
+  setup.process.args.insert(setup.process.args.end(), command.begin(), command.end());
+  setup.process.environment.push_back(cat("PYTHONPATH=", (fs::absolute(host.plugin_dir) / "python").string()));
+  setup.process.environment.emplace_back("PYTHONUNBUFFERED=1");
+  setup.process.environment.emplace_back("PYTHONDONTWRITEBYTECODE=1");
   return std::make_unique<ProcessScorer>(std::move(setup), num_workers(reward), command_digest(command));
 }
 

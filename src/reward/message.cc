@@ -1,12 +1,10 @@
 #include "reward/message.h"
 
-#include <sys/random.h>
-
-#include <array>
 #include <cmath>
 
 #include "noregret/base/check.h"
 #include "noregret/base/error.h"
+#include "noregret/base/output_log.h"
 #include "noregret/base/text.h"
 #include "reward/raw_batch.h"
 
@@ -36,7 +34,7 @@ ComponentScore read_failure(const Json& result) {
   const std::optional<FailureKind> known = parse_failure(kind);
   const bool is_its_own = known && *known != FailureKind::kNone;
   return failed_score(is_its_own ? *known : FailureKind::kFailed,
-                      plugin_text(std::string_view(text).substr(0, RawBatch::kErrorCapacity)));
+                      clean_line(std::string_view(text).substr(0, RawBatch::kErrorCapacity)));
 }
 
 // Parts of a good result, or what is wrong with them.
@@ -83,44 +81,7 @@ ComponentScore read_result(const Json& result, const ScoreItem& item, double min
   return score;
 }
 
-// Bytes of a "NaN", "Infinity" or "-Infinity" at the beginning.
-size_t nan_size(std::string_view text) {
-  for (const std::string_view word : {"NaN", "Infinity", "-Infinity"}) {
-    if (text.starts_with(word)) return word.size();
-  }
-  return 0;
-}
-
-std::string without_nan(std::string_view text) {
-  std::string out;
-  bool is_in_string = false;
-  for (size_t i = 0; i < text.size();) {
-    const size_t size = is_in_string ? 0 : nan_size(text.substr(i));
-    if (size > 0) {
-      out += "null";
-      i += size;
-      continue;
-    }
-    if (text[i] == '"') is_in_string = !is_in_string;
-    const size_t step = is_in_string && text[i] == '\\' ? 2 : 1;
-    out += text.substr(i, step);
-    i += step;
-  }
-  return out;
-}
-
 }  // namespace
-
-std::string make_nonce() {
-  std::array<unsigned char, 16> bytes{};
-  NOREGRET_CHECK(getrandom(bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()));
-  std::string text;
-  for (const unsigned char byte : bytes) {
-    text += "0123456789abcdef"[byte >> 4];
-    text += "0123456789abcdef"[byte & 15];
-  }
-  return text;
-}
 
 Json hello_message(const std::string& options_json) {
   return Json{{"noregret", kVersion}, {"options", parse_json(options_json, "options")}};
@@ -162,16 +123,6 @@ Json results_message(std::span<const ScoreItem> items, std::span<const Component
     list.push_back(std::move(result));
   }
   return Json{{"results", std::move(list)}};
-}
-
-Json parse_reply(std::string_view text) {
-  try {
-    return parse_json(text, kReply);
-  } catch (const DataError&) {
-    const std::string without = without_nan(text);
-    if (without == text) throw;
-    return parse_json(without, kReply);
-  }
 }
 
 ScorerInfo read_info(const Json& reply) {

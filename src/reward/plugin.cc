@@ -10,6 +10,7 @@
 
 #include "noregret/base/error.h"
 #include "noregret/base/file.h"
+#include "noregret/base/output_log.h"
 #include "noregret/base/text.h"
 #include "reward/plugin_file.h"
 #include "reward/raw_batch.h"
@@ -30,7 +31,7 @@ std::string catch_all(Work&& work) {
     work();
     return "";
   } catch (const std::exception& e) {
-    return "let an exception out: " + plugin_text(e.what());
+    return "let an exception out: " + clean_line(e.what());
   } catch (...) {
     return "let an exception out that is no std::exception";
   }
@@ -41,7 +42,7 @@ const noregret_plugin* query(const std::filesystem::path& file) {
   void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* why = dlerror();
-    refuse(file, cat("cannot be loaded: ", plugin_text(why == nullptr ? "" : why)));
+    refuse(file, cat("cannot be loaded: ", clean_line(why == nullptr ? "" : why)));
   }
   const auto function = reinterpret_cast<noregret_plugin_query_fn>(dlsym(library, NOREGRET_PLUGIN_QUERY));
   if (function == nullptr) refuse(file, cat("is no reward plugin: it does not export ", NOREGRET_PLUGIN_QUERY));
@@ -103,7 +104,7 @@ struct Plugin::Impl {
         catch_all([&] { self = descriptor.create(options_json.data(), options_json.size(), &error); });
     if (!thrown.empty()) throw ConfigError(cat("reward plugin ", name, ": create ", thrown));
     if (self != nullptr) return;
-    const std::string why = plugin_text({text, std::min(error.text_size, sizeof text)});
+    const std::string why = clean_line({text, std::min(error.text_size, sizeof text)});
     throw ConfigError(cat("reward plugin ", name, ": ", why.empty() ? "refuses its options without saying why" : why));
   }
 };

@@ -73,9 +73,9 @@ void ProcessScorer::greet(WorkerProcess& worker) {
     greeting = Greeting::kDone;
   } catch (const ConfigError& e) {
     const std::string why = e.what();
-    refusal = why.starts_with("reward ") ? why : cat(setup_.label, ": ", why);
+    refusal = why.starts_with("reward ") ? why : cat(setup_.process.label, ": ", why);
   } catch (const Error& e) {
-    refusal = cat(setup_.label, ": it does not start: ", e.what());
+    refusal = cat(setup_.process.label, ": it does not start: ", e.what());
   }
   const std::scoped_lock lock(mutex_);
   greeting_ = greeting;

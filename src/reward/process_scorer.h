@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "noregret/base/clock.h"
 #include "reward/worker_process.h"
 
 namespace noregret {

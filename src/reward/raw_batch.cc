@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "noregret/base/output_log.h"
 #include "noregret/base/text.h"
 
 namespace noregret {
@@ -28,16 +29,6 @@ noregret_item raw_item(const ScoreItem& item) {
 
 ComponentScore no_flaw() { return failed_score(FailureKind::kNone, ""); }
 
-// Bytes of a multi-byte character at the end; all of it may be there, or its beginning.
-size_t cut_character_size(std::string_view text) {
-  for (size_t size = 1; size <= std::min<size_t>(4, text.size()); ++size) {
-    const auto byte = static_cast<unsigned char>(text[text.size() - size]);
-    if (byte >= 0xC0) return size;
-    if (byte < 0x80) return 0;
-  }
-  return 0;
-}
-
 }  // namespace
 
 bool is_component_name(std::string_view name) {
@@ -46,19 +37,6 @@ bool is_component_name(std::string_view name) {
            c == '-';
   };
   return !name.empty() && name.size() <= NOREGRET_NAME_CAPACITY && std::all_of(name.begin(), name.end(), is_allowed);
-}
-
-std::string plugin_text(std::string_view text) {
-  const std::string_view whole = text.substr(0, text.size() - cut_character_size(text));
-  if (!is_valid_utf8(text) && is_valid_utf8(whole)) text = whole;
-  const bool is_utf8 = is_valid_utf8(text);
-  std::string line(text);
-  for (char& c : line) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F) c = ' ';
-    if (byte >= 0x80 && !is_utf8) c = '?';
-  }
-  return line;
 }
 
 RawBatch::RawBatch(std::span<const ScoreItem> items)
@@ -104,7 +82,7 @@ ComponentScore RawBatch::verdict(size_t i, double min_reward, double max_reward)
   const ComponentScore wrong = flaw(result, min_reward, max_reward);
   if (wrong.kind != FailureKind::kNone) return wrong;
   if (result.status == NOREGRET_FAILED) {
-    const std::string text = plugin_text({errors_.data() + i * kErrorCapacity, result.error_size});
+    const std::string text = clean_line({errors_.data() + i * kErrorCapacity, result.error_size});
     return failed_score(FailureKind::kFailed, text.empty() ? "failed without saying why" : text);
   }
   ComponentScore score = read_parts(i);

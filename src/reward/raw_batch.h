@@ -13,9 +13,6 @@ namespace noregret {
 
 bool is_component_name(std::string_view name);  // 1 to NOREGRET_NAME_CAPACITY of A-Z a-z 0-9 _ . -
 
-// What a plugin wrote as a message: one line, valid UTF-8. A character that the end of its buffer cut is dropped.
-std::string plugin_text(std::string_view text);
-
 // What is wrong with a score or a part, kind kNone where nothing is: for whatever a plugin hands over.
 ComponentScore score_flaw(double score, double min_reward, double max_reward);
 ComponentScore part_flaw(const std::vector<PartScore>& before, size_t index, std::string_view name, double value);

@@ -7,8 +7,8 @@
 #include <future>
 
 #include "noregret/base/error.h"
+#include "noregret/base/output_log.h"
 #include "noregret/base/text.h"
-#include "reward/output_log.h"
 #include "reward/raw_batch.h"
 #include "reward/score_cache.h"
 

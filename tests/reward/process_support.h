@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "noregret/base/clock.h"
-#include "reward/output_log.h"
+#include "noregret/base/output_log.h"
 #include "tests/reward/reward_support.h"
 
 namespace noregret::reward_support {

@@ -10,7 +10,11 @@
 
 namespace noregret {
 
-// What reward processes print, line by line: kept until take(), or appended to a file. At most 16 MiB in all; any
+// What another program wrote as a message: one line, valid UTF-8. A character that the end of its buffer cut is
+// dropped.
+std::string clean_line(std::string_view text);
+
+// What child processes print, line by line: kept until take(), or appended to a file. At most 16 MiB in all; any
 // thread.
 class OutputLog {
  public:

@@ -1,10 +1,10 @@
-#include "reward/output_log.h"
+#include "noregret/base/output_log.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "noregret/base/error.h"
 #include "noregret/base/text.h"
-#include "reward/raw_batch.h"
 
 namespace noregret {
 namespace {
@@ -14,7 +14,30 @@ constexpr size_t kMaxKeptBytes = size_t{1} << 18;
 constexpr size_t kMaxProcessBytes = size_t{1} << 18;
 constexpr size_t kMaxLineBytes = 1000;
 
+// Bytes of a multi-byte character at the end; all of it may be there, or its beginning.
+size_t cut_character_size(std::string_view text) {
+  for (size_t size = 1; size <= std::min<size_t>(4, text.size()); ++size) {
+    const auto byte = static_cast<unsigned char>(text[text.size() - size]);
+    if (byte >= 0xC0) return size;
+    if (byte < 0x80) return 0;
+  }
+  return 0;
+}
+
 }  // namespace
+
+std::string clean_line(std::string_view text) {
+  const std::string_view whole = text.substr(0, text.size() - cut_character_size(text));
+  if (!is_valid_utf8(text) && is_valid_utf8(whole)) text = whole;
+  const bool is_utf8 = is_valid_utf8(text);
+  std::string line(text);
+  for (char& c : line) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7F) c = ' ';
+    if (byte >= 0x80 && !is_utf8) c = '?';
+  }
+  return line;
+}
 
 void OutputLog::open(const std::filesystem::path& file) {
   auto log = std::make_unique<AppendFile>(file);
@@ -36,7 +59,7 @@ bool OutputLog::write(const std::string& label, std::string_view line) {
   try {
     file_ ? file_->write(text) : void(kept_ += text);
   } catch (const IoError&) {
-    num_bytes_ = kMaxLogBytes + 1;  // a full disk stops the run where it saves, not where a reward chatters
+    num_bytes_ = kMaxLogBytes + 1;  // a full disk stops the run where it saves, not where a program chatters
   }
   return true;
 }
@@ -59,7 +82,7 @@ void OutputLines::end() {
 }
 
 void OutputLines::put(std::string_view line) {
-  last_line_ = plugin_text(line);
+  last_line_ = clean_line(line);
   num_bytes_ += line.size() + 1;
   const bool is_last = num_bytes_ > kMaxProcessBytes;
   log_.write(label_, is_last ? "(more of this process is left out)" : last_line_);
