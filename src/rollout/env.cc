@@ -16,6 +16,13 @@ constexpr std::array<NamedReason, 4> kReasons = {{{"completed", StopReason::kCom
 
 }  // namespace
 
+void StepResult::truncate(StopReason reason) {
+  if (is_over()) return;
+  is_truncated = true;
+  stop_reason = reason;
+  messages.clear();
+}
+
 std::string_view stop_reason_name(StopReason reason) {
   for (const NamedReason& known : kReasons) {
     if (known.reason == reason) return known.name;

@@ -124,10 +124,7 @@ void Episodes::step(const Job& job) {
       if (!state.episode) throw EnvError(EnvFault::kFailed, "it has no episode for this task");
     }
     state.last = checked_step(*state.episode, job.turn);
-    if (job.turn.is_cut && !state.last.is_over()) {
-      state.last.is_truncated = true;
-      state.last.stop_reason = StopReason::kMaxTokens;
-    }
+    if (job.turn.is_cut) state.last.truncate(StopReason::kMaxTokens);
   } catch (const EnvError& e) {
     state.end.failure = kind_of(e.fault);
     state.end.error = cat("environment: ", e.what());

@@ -1,5 +1,7 @@
 #include "noregret/run/experiment.h"
 
+#include <unistd.h>
+
 #include "envs/registry.h"
 #include "noregret/base/file.h"
 #include "noregret/base/text.h"
@@ -30,7 +32,8 @@ EnvContext env_context(const RunConfig& config, const RewardHost& host) {
                     .python_dir = fs::absolute(host.plugin_dir) / "python",
                     .search_path = host.search_path,
                     .wants_namespace = host.wants_namespace,
-                    .log_file = {}};
+                    .user_id = cat(geteuid()),
+                    .group_id = cat(getegid())};
 }
 
 }  // namespace

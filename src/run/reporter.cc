@@ -38,8 +38,19 @@ std::string score_text(const TrajectoryGroup& group, const Trajectory& sample, c
     std::snprintf(number, sizeof number, "%.2f", part.score);
     text += cat(", ", names[i], " ", part.status == ScoreStatus::kOk ? number : "failed");
   }
-  return text + cat(", ", sample.completion.ids.size(), " tokens, ",
+  return text + cat(", ", sample.completion.num_sampled(), " tokens, ",
                     finish_reason_name(sample.completion.finish_reason), ", want ", one_line(group.task.reference, 24));
+}
+
+// What the policy said; an environment's answers stand between brackets.
+std::string transcript(const Trajectory& sample) {
+  if (!sample.episode || sample.episode->turns.size() < 2) return sample.text;
+  std::string text;
+  for (const Message& turn : sample.episode->turns) {
+    const std::string said = one_line(turn.content, 240);
+    text += cat(text.empty() ? "" : " ", turn.role == "assistant" ? said : cat("[", said, "]"));
+  }
+  return text;
 }
 
 }  // namespace
@@ -81,8 +92,8 @@ std::string sample_table(const std::vector<TrajectoryGroup>& groups, const std::
     if (group.trajectories.empty()) continue;
     const Trajectory& sample = group.trajectories.front();
     if (!table.empty()) table += "\n";
-    table += cat("  prompt      ", one_line(group.prompt_text, 160), "\n  completion  ", one_line(sample.text, 240),
-                 "\n              ", score_text(group, sample, component_names));
+    table += cat("  prompt      ", one_line(group.prompt_text, 160), "\n  completion  ",
+                 one_line(transcript(sample), 240), "\n              ", score_text(group, sample, component_names));
   }
   return table;
 }

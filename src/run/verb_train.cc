@@ -91,6 +91,7 @@ ExitCode run_train(const TrainArgs& args, const RewardHost& host) {
   Reporter reporter(isatty(STDERR_FILENO) != 0);
   reporter.keep(run_dir.log_file());
   if (inputs.rubric) inputs.rubric->keep_output(run_dir.log_file());
+  if (inputs.tasks) inputs.tasks->keep_output(run_dir.log_file());
   reporter.line(cat("noregret ", version_text(), " on ", device_name(device), ": ", args.config, " in ",
                     run_dir.path().string()));
   for (const std::string& warning : run_dir.warnings()) reporter.warn(warning);

@@ -54,6 +54,8 @@ struct StepResult {
   double score = 0.0;                                 // in [0, 1]; 1 = solved
   std::vector<std::pair<std::string, double>> parts;  // metrics, finite
   bool is_over() const { return is_terminated || is_truncated; }
+  // Over by a limit, unless it is over already.
+  void truncate(StopReason reason);
 };
 
 // An environment failed: the sample has no reward. Whatever else an episode throws counts as that, too.
@@ -86,6 +88,8 @@ class TaskSource {
   virtual std::unique_ptr<Episode> start(const Task& /*task*/) const { return nullptr; }
   // Steps that may be under way at once; 0 = a step takes microseconds, and is done where the policy is sampled.
   virtual int64_t num_parallel_steps() const { return 0; }
+  // From now on, what programs behind it print is appended to this file. Throws IoError.
+  virtual void keep_output(const std::filesystem::path& /*log_file*/) const {}
 };
 
 // What tasks are made with, besides their options.
@@ -96,7 +100,7 @@ struct EnvContext {
   std::filesystem::path python_dir;  // on PYTHONPATH
   std::string search_path;           // PATH
   bool wants_namespace = true;
-  std::filesystem::path log_file;  // what they print; empty = nowhere
+  std::string user_id, group_id;  // of who runs them
 };
 
 // A row of envs/registry.cc: how a task is made from the config's `task:` map. `make` reads its own keys, then calls
