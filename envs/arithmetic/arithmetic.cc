@@ -101,4 +101,8 @@ std::unique_ptr<TaskSource> make_arithmetic(FieldReader& reader, const EnvContex
   return std::make_unique<Arithmetic>(options, context.seed);
 }
 
+std::unique_ptr<TaskSource> make_arithmetic(const ArithmeticOptions& options, uint64_t seed) {
+  return std::make_unique<Arithmetic>(options, seed);
+}
+
 }  // namespace noregret

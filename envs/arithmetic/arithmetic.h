@@ -29,5 +29,6 @@ struct ArithmeticOptions {
 //   #### 11
 // No number on the way is negative. Metadata: {"level"}.
 std::unique_ptr<TaskSource> make_arithmetic(FieldReader& reader, const EnvContext& context);
+std::unique_ptr<TaskSource> make_arithmetic(const ArithmeticOptions& options, uint64_t seed);
 
 }  // namespace noregret

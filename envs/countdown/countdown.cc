@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "envs/common/answer_episode.h"
+#include "envs/common/expression.h"
 #include "envs/common/procedural.h"
-#include "envs/countdown/expression.h"
 
 namespace noregret {
 namespace {

@@ -1,6 +1,9 @@
+#include <unistd.h>
+
 #include <map>
 
 #include "envs/registry.h"
+#include "noregret/base/file.h"
 #include "tests/support/env_conformance.h"
 #include "tests/support/scratch.h"
 
@@ -50,6 +53,42 @@ Json with_file(const ScratchDir& dir, const std::string& name, const std::string
   return options;
 }
 
+const std::string kStory = NOREGRET_SOURCE_DIR "/envs/external/story.py";
+
+std::string ask_then_answer(const Task& task, const std::vector<Message>& conversation) {
+  return conversation.size() == 1 ? "calc 3+4" : "#### " + task.reference;
+}
+
+std::string count_pens(const Task& task, const std::vector<Message>& conversation) {
+  int64_t pens = 0;
+  for (size_t i = 0; i < (conversation.size() + 1) / 2 + 1; ++i) pens += task.metadata["steps"][i].get<int64_t>();
+  return cat("#### ", pens);
+}
+
+std::string halve(const Task& task, const std::vector<Message>& conversation) {
+  int64_t low = task.metadata["low"], high = task.metadata["high"];
+  for (size_t i = 2; i < conversation.size(); i += 2) {
+    const int64_t guess = (low + high) / 2;
+    conversation[i].content == "The number is larger.\n" ? low = guess + 1 : high = guess - 1;
+  }
+  return cat("#### ", (low + high) / 2);
+}
+
+std::string first_free_square(const Task&, const std::vector<Message>& conversation) {
+  const std::string& text = conversation.back().content;
+  return cat("#### ", text[text.find_first_of("123456789")]);
+}
+
+EnvContext context_for(uint64_t seed) {
+  const fs::path build = NOREGRET_BUILD_DIR;
+  return {.seed = seed,
+          .worker = build / "noregret-reward-worker",
+          .python_dir = build / "rewards/python",
+          .search_path = "/usr/local/bin:/usr/bin:/bin",
+          .user_id = cat(geteuid()),
+          .group_id = cat(getegid())};
+}
+
 std::map<std::string, Subject> subjects(const ScratchDir& dir) {
   const std::string tests = R"("demonstration": "```python\n```", "tests": [{"input": "", "output": "1"}])";
   const std::string answer = R"("answer": 5, "demonstration": "It is 5.")";
@@ -60,6 +99,9 @@ std::map<std::string, Subject> subjects(const ScratchDir& dir) {
          {{"level", 8}, {"operators", "+-*"}, {"max_number", 999}, {"instruction", "End with '#### <number>'."}}},
         {}}},
       {"base_conversion", {{{{"level", 2}}, {{"level", 10}, {"bases", {2, 10, 36}}}}, {}}},
+      {"calculator",
+       {{{{"level", 1}}, {{"level", 4}, {"max_turns", 3}}},
+        {.has_demonstrations = false, .max_turns = 6, .right_turn = ask_then_answer}}},
       {"code",
        {{with_file(dir, "code.jsonl", prompt_rows(tests), {{"eval_fraction", 0.3}}),
          with_file(dir, "code.jsonl", prompt_rows(tests), {{"limit", 5}})},
@@ -69,11 +111,17 @@ std::map<std::string, Subject> subjects(const ScratchDir& dir) {
          {{"level", 3}},
          {{"level", 5}, {"max_number", 100}, {"max_target", 1000}}},
         {}}},
+      {"external",
+       {{{{"plugin", kStory}, {"workers", 1}}, {{"plugin", kStory}, {"options", {{"turns", 4}}}}},
+        {.has_demonstrations = false, .max_turns = 4, .right_turn = count_pens}}},
       {"gsm8k",
        {{with_file(dir, "gsm8k.jsonl", gsm8k_rows(0),
                    {{"eval_path", dir.write("gsm8k_eval.jsonl", gsm8k_rows(100)).string()}}),
          with_file(dir, "gsm8k.jsonl", gsm8k_rows(0), {{"instruction", ""}})},
         {}}},
+      {"guess_number",
+       {{{{"numbers", 2}, {"max_turns", 2}}, {{"numbers", 100}, {"max_turns", 7}, {"max_low", 1000}}},
+        {.max_turns = 7, .right_turn = halve}}},
       {"jsonl",
        {{with_file(dir, "rows.jsonl", prompt_rows(answer), {{"eval_fraction", 0.3}, {"answer_kind", "number"}}),
          with_file(dir, "rows.jsonl", prompt_rows(answer), {{"system", "Be brief."}})},
@@ -90,6 +138,9 @@ std::map<std::string, Subject> subjects(const ScratchDir& dir) {
        {{with_file(dir, "svamp.json", svamp_rows(), Json::object()),
          with_file(dir, "svamp.json", svamp_rows(), {{"instruction", ""}})},
         {.has_demonstrations = false}}},
+      {"tic_tac_toe",
+       {{{{"level", 1}}, {{"level", 2}}, {{"level", 3}}},
+        {.has_demonstrations = false, .max_turns = 5, .right_turn = first_free_square, .is_certain = false}}},
       {"word_problems", {{{{"level", 1}, {"max_number", 5}}, {{"level", 3}, {"sloppy", {{"guess", 0.5}}}}}, {}}},
   };
 }
@@ -106,7 +157,7 @@ TEST_P(EnvConformance, KeepsToWhatAllTasksKeepTo) {
     SCOPED_TRACE(dump_json(options));
     options["name"] = GetParam().name;
     const MakeTasks make = [&](uint64_t seed) {
-      return make_task(Node::from_json(options, Location{}), EnvContext{.seed = seed});
+      return make_task(Node::from_json(options, Location{}), context_for(seed));
     };
     expect_env_conforms(make, subject.promises);
     EXPECT_TRUE(digests.insert(make(1)->digest()).second) << "the digest is that of other options";

@@ -1,7 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "envs/countdown/expression.h"
+#include "envs/common/expression.h"
 #include "envs/registry.h"
 
 namespace noregret {

@@ -26,6 +26,7 @@ struct EnvPromises {
   int64_t max_turns = 1;  // after which an episode is over, whatever is said
   // What a policy that solves the task says next; the messages are the whole conversation. Null: the demonstration.
   std::function<std::string(const Task&, const std::vector<Message>&)> right_turn;
+  bool is_certain = true;  // right_turn gets full marks, whatever an opponent does
 };
 
 namespace conformance {
@@ -166,7 +167,9 @@ inline void expect_episodes(const TaskSource& tasks, const EnvPromises& promises
   for (const Task& task : sample(tasks, Split::kTrain)) {
     const StepResult result = play(tasks, task, promises, right);
     EXPECT_TRUE(result.is_terminated) << task.id;
-    EXPECT_EQ(result.score, 1.0) << prompt_of(task) << right(task, task.messages);
+    if (promises.is_certain) {
+      EXPECT_EQ(result.score, 1.0) << prompt_of(task) << right(task, task.messages);
+    }
   }
   for (const Task& task : sample(tasks, Split::kTrain, 3)) {
     for (const std::string& text : garbage(task)) {

@@ -1,4 +1,4 @@
-#include "envs/countdown/expression.h"
+#include "envs/common/expression.h"
 
 #include <string>
 #include <utility>
