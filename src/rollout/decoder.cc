@@ -18,6 +18,9 @@ namespace {
 // masks.
 constexpr int64_t kMaxPrefillTokens = 4096;
 
+// A stopped run is not to wait for a long completion's end.
+constexpr double kTellSeconds = 0.1;
+
 void check_finite(const DecodeEngine::Step& step) {
   if (std::find(step.ids.begin(), step.ids.end(), -1) != step.ids.end()) throw_not_finite();
 }
@@ -45,6 +48,7 @@ void Decoder::run() {
     if (!active_.empty()) decode();
     if (!waiting_.empty()) take_replies();
     admit();
+    if (work_.on_finished && since_told_.seconds() > kTellSeconds) tell();
   }
 }
 
@@ -236,7 +240,12 @@ bool Decoder::is_finished(const Sequence& sequence) const {
 void Decoder::complete(Completion& completion) {
   if (work_.options.on_completion) work_.options.on_completion(completion);
   ++num_finished_;
-  if (work_.on_finished) work_.on_finished(num_finished_, num_total_, num_tokens_);
+  if (work_.on_finished) tell();
+}
+
+void Decoder::tell() {
+  since_told_ = Stopwatch();
+  work_.on_finished(num_finished_, num_total_, num_tokens_);
 }
 
 // The last active sequence takes the row's place, so that rows stay dense and attention reads the cache without a

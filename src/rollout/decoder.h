@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "noregret/base/clock.h"
 #include "noregret/nn/decode_engine.h"
 #include "noregret/rollout/generator.h"
 
@@ -67,6 +68,7 @@ class Decoder {
   void finish_rows(int64_t first);
   bool is_finished(const Sequence& sequence) const;
   void complete(Completion& completion);
+  void tell();
   void remove(int64_t row);
   void wait_for_reply(int64_t row);
   void take_replies();
@@ -95,6 +97,7 @@ class Decoder {
   std::vector<int64_t> positions_;
   std::vector<float> uniforms_;
 
+  Stopwatch since_told_;
   GenerateStats stats_;
   int64_t num_total_ = 0;
   int64_t num_finished_ = 0;

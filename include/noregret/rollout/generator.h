@@ -79,8 +79,8 @@ class Generator {
  public:
   Generator(const CausalLm& model, AdapterStack policy, GenerateOptions options);
 
-  // Completions by [request][sample]. `on_finished` (may be empty) hears of each as it ends: (finished, total, tokens
-  // so far).
+  // Completions by [request][sample]. `on_finished` (may be empty) hears of each as it ends, and some times a second
+  // meanwhile: (finished, total, tokens so far). What it throws ends the call.
   using OnFinished = std::function<void(int64_t, int64_t, int64_t)>;
   // `stats` may be null; else it is added to.
   std::vector<std::vector<Completion>> generate(const std::vector<GenerateRequest>& requests,
