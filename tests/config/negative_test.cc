@@ -321,7 +321,8 @@ const std::vector<NegativeCase> kYamlTraps = {
     {"train: {steps: 1 save_every: 2}\n", "c.yaml:1:28: end of map flow not found"},
     {"train: {steps:1}\n",
      "c.yaml:1:9: unknown key 'train.steps:1'; did you mean 'steps'? Known keys: steps, updates_per_batch, "
-     "microbatch_tokens, head_chunk_tokens, gradient_checkpointing, max_skipped_updates, save_every, keep_last"},
+     "microbatch_tokens, head_chunk_tokens, gradient_checkpointing, max_skipped_updates, save_every, keep_last, "
+     "keep_every, keep_best, stall_s"},
     {"train: [steps: 1]\n", "c.yaml:1:1: train is a list, want a map of keys and values"},
     {"eval: {greedy: y}\n", "c.yaml:1:8: eval.greedy is 'y', want true or false; write true"},
     {"eval: {greedy: TRUE}\n", "c.yaml:1:8: eval.greedy is 'TRUE', want true or false; write true"},
