@@ -69,6 +69,8 @@ class TreeBuilder : public YAML::EventHandler {
     if (is_tagged) refuse_tag(mark, tag);
     if (value.find('\0') != std::string::npos) fail(mark, "a NUL character");
     if (find_noncharacter(value) != std::string::npos) fail(mark, kNoncharacter);
+    // yaml-cpp reads \N and \_ as single bytes beyond ASCII.
+    if (!is_valid_utf8(value)) fail(mark, "an escape that is no UTF-8; write the character, or \\u and its number");
     refuse_open_quote(mark);
     Node node = make(Node::Kind::kScalar, mark);
     node.scalar = value;

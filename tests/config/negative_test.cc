@@ -319,6 +319,8 @@ const std::vector<NegativeCase> kYamlTraps = {
     {"seed: 5 6\n", "c.yaml:1:1: seed is '5 6', want an integer"},
     {"seed: 5 # five\nsteps: 1\n", "c.yaml:2:1: unknown key 'steps'; known keys: " + kKeys},
     {"train: {steps: 1 save_every: 2}\n", "c.yaml:1:28: end of map flow not found"},
+    {"run_name: \"a\\Nb\"\n", "c.yaml:1:11: an escape that is no UTF-8; write the character, or \\u and its number"},
+    {"\"a\\_b\": 1\n", "c.yaml:1:1: an escape that is no UTF-8; write the character, or \\u and its number"},
     {"train: {steps:1}\n",
      "c.yaml:1:9: unknown key 'train.steps:1'; did you mean 'steps'? Known keys: steps, updates_per_batch, "
      "microbatch_tokens, head_chunk_tokens, gradient_checkpointing, max_skipped_updates, save_every, keep_last, "
