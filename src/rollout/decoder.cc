@@ -227,8 +227,7 @@ void Decoder::finish_rows(int64_t first) {
   }
 }
 
-// Its turn, where it has several. A step may be queued that has just been taken: only of rows with a new token is it
-// asked.
+// With a conversation, whether its turn is.
 bool Decoder::is_finished(const Sequence& sequence) const {
   Completion& completion = *sequence.completion;
   const std::vector<int64_t>& stop_ids = work_.options.stop_ids;

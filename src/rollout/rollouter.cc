@@ -158,17 +158,22 @@ std::vector<TrajectoryGroup> rollout(const RolloutContext& context, const Adapte
   options.stop_ids = context.chat->stop_ids(*context.tokenizer);
   const std::vector<int64_t>& eos_ids = context.model->config().eos_token_ids;
   options.stop_ids.insert(options.stop_ids.end(), eos_ids.begin(), eos_ids.end());
+  int64_t num_over = 0;
+  const int64_t num_items = static_cast<int64_t>(groups.size()) * request.group_size;
   Generator::OnFinished on_finished;
+  ScoreTick on_wait;
   if (progress) {
-    on_finished = [&progress](int64_t finished, int64_t total, int64_t /*tokens*/) {
-      progress("sampling", finished, total);
+    // The tokens tell that it gets on, also where no completion ends for long.
+    on_finished = [&](int64_t finished, int64_t total, int64_t tokens) {
+      num_over = finished;
+      progress(cat("sampling, ", tokens, " tokens so far, completions"), finished, total);
     };
+    on_wait = [&] { progress("waiting for environments, completions", num_over, num_items); };
   }
   Scoring scores(context, request, groups);
   std::optional<Episodes> episodes;
   if (has_episodes(*context.tasks, groups)) {
-    episodes.emplace(context, groups, request.group_size,
-                     progress ? [&progress] { progress("waiting for environments", 0, 1); } : ScoreTick());
+    episodes.emplace(context, groups, request.group_size, on_wait);
     options.conversation = &*episodes;
   }
   options.on_completion = [&](const Completion& completion) {
@@ -177,7 +182,6 @@ std::vector<TrajectoryGroup> rollout(const RolloutContext& context, const Adapte
   Generator(*context.model, policy, options).generate(generate, on_finished);
   const double generate_s = generating.seconds();
   const Stopwatch scoring;
-  const int64_t num_items = static_cast<int64_t>(groups.size()) * request.group_size;
   ScoreTick tick;
   if (progress) tick = [&] { progress("scoring", 0, num_items); };
   if (tick) tick();

@@ -1,9 +1,7 @@
-#include <unistd.h>
-
 #include <map>
 
 #include "envs/registry.h"
-#include "noregret/base/file.h"
+#include "tests/envs/env_support.h"
 #include "tests/support/env_conformance.h"
 #include "tests/support/scratch.h"
 
@@ -79,16 +77,6 @@ std::string first_free_square(const Task&, const std::vector<Message>& conversat
   return cat("#### ", text[text.find_first_of("123456789")]);
 }
 
-EnvContext context_for(uint64_t seed) {
-  const fs::path build = NOREGRET_BUILD_DIR;
-  return {.seed = seed,
-          .worker = build / "noregret-reward-worker",
-          .python_dir = build / "rewards/python",
-          .search_path = "/usr/local/bin:/usr/bin:/bin",
-          .user_id = cat(geteuid()),
-          .group_id = cat(getegid())};
-}
-
 std::map<std::string, Subject> subjects(const ScratchDir& dir) {
   const std::string tests = R"("demonstration": "```python\n```", "tests": [{"input": "", "output": "1"}])";
   const std::string answer = R"("answer": 5, "demonstration": "It is 5.")";
@@ -157,7 +145,7 @@ TEST_P(EnvConformance, KeepsToWhatAllTasksKeepTo) {
     SCOPED_TRACE(dump_json(options));
     options["name"] = GetParam().name;
     const MakeTasks make = [&](uint64_t seed) {
-      return make_task(Node::from_json(options, Location{}), context_for(seed));
+      return make_task(Node::from_json(options, Location{}), program_context(seed));
     };
     expect_env_conforms(make, subject.promises);
     EXPECT_TRUE(digests.insert(make(1)->digest()).second) << "the digest is that of other options";

@@ -1,6 +1,5 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <thread>
@@ -8,6 +7,7 @@
 #include "envs/registry.h"
 #include "noregret/base/clock.h"
 #include "noregret/base/file.h"
+#include "tests/envs/env_support.h"
 #include "tests/support/scratch.h"
 
 namespace noregret {
@@ -54,16 +54,9 @@ serve(task, Episode, name="obedient", train=100, options={"size": 3})
 class ExternalTest : public testing::Test {
  protected:
   std::unique_ptr<TaskSource> make(Json options = Json::object(), const std::string& script = kObedient) {
-    const fs::path build = NOREGRET_BUILD_DIR;
     options["name"] = "external";
     if (!options.contains("command")) options["plugin"] = dir_.write("env.py", script).string();
-    return make_task(Node::from_json(options, Location{"run.yaml", 7, 3}),
-                     {.seed = 1,
-                      .worker = build / "noregret-reward-worker",
-                      .python_dir = build / "rewards/python",
-                      .search_path = "/usr/local/bin:/usr/bin:/bin",
-                      .user_id = cat(geteuid()),
-                      .group_id = cat(getegid())});
+    return make_task(Node::from_json(options, Location{"run.yaml", 7, 3}), program_context(1));
   }
 
   std::string config_error(const Json& options, const std::string& script = kObedient) {

@@ -208,7 +208,7 @@ TEST_F(RolloutSourceTest, ReportsItsProgress) {
     heard.push_back(cat(phase, " ", done, "/", total));
   };
   (void)RolloutSource(watched).next(1);
-  EXPECT_THAT(heard, testing::Contains("sampling 64/64"));
+  EXPECT_THAT(heard, testing::Contains("sampling, 64 tokens so far, completions 64/64"));
   EXPECT_EQ(heard.back(), "scoring 64/64");
 }
 

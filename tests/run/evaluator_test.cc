@@ -155,7 +155,9 @@ TEST_F(EvaluatorTest, ReportsProgressAndStopsWhenItThrows) {
     EXPECT_EQ(total, 2);
     if (phases.empty() || phases.back() != phase) phases.push_back(phase);
   });
-  EXPECT_THAT(phases, ElementsAre("sampling", "scoring"));
+  ASSERT_GE(phases.size(), 2u);
+  EXPECT_THAT(phases.front(), HasSubstr("sampling, "));
+  EXPECT_EQ(phases.back(), "scoring");
   const auto stop = [](const std::string&, int64_t, int64_t) { throw InterruptedError("stop"); };
   EXPECT_THROW(evaluator(EvalOptions{}).run(policy_.stack(), stop), InterruptedError);
 }
