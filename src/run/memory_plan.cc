@@ -9,28 +9,38 @@ namespace noregret {
 namespace {
 
 constexpr double kProcess = 0.2e9;
+constexpr double kCudaWorkspaces = 0.1e9;  // of matrix products, and what captured graphs hold
+constexpr double kUsable = 0.9;            // of what is free
 constexpr int64_t kPromptTokens = 256;
 constexpr int64_t kPrefillTokens = 4096;  // of one forward
 
 int64_t panels(int64_t n) { return (n + 15) / 16 * 16; }
+bool on_cuda(const ModelShapes& shapes) { return shapes.backend == Backend::kCuda; }
 
-// Floats that a layer keeps of each row for its backward pass, its input among them.
+// Numbers that a layer keeps of each row for its backward pass, its input among them.
 int64_t kept_per_row(const HfConfig& c) {
   return 2 * c.hidden_size + 2 + 2 * c.num_heads * c.head_dim + 2 * c.num_kv_heads * c.head_dim +
          2 * c.intermediate_size;
 }
 
-// Master, gradient, two moments, and three copies while an update is checked; and four packings.
-double adapter_bytes(const CausalLm& model, const Adapter& adapter) {
-  double floats = 0.0;
-  for (size_t i = 0; i < model.sites().size(); ++i) {
-    const Adapter::LowRank* low_rank = adapter.find(static_cast<int64_t>(i));
-    if (low_rank == nullptr) continue;
-    const int64_t rank = low_rank->a.size(0), in = low_rank->a.size(1), out = low_rank->b.size(0);
-    floats +=
-        static_cast<double>(7 * rank * (in + out) + panels(rank) * (in + out) + rank * (panels(in) + panels(out)));
+// Of a layer at work, beside what it keeps. On CUDA gradients take the places of values they follow from.
+int64_t working_per_row(const ModelShapes& shapes) {
+  const HfConfig& c = shapes.hf;
+  if (on_cuda(shapes)) return c.intermediate_size + 3 * c.hidden_size;
+  return 2 * (kept_per_row(c) + c.hidden_size + c.intermediate_size);
+}
+
+// Master, gradient, two moments, and three copies while an update is checked; and four packings, or bf16 columns.
+double adapter_bytes(const ModelShapes& shapes) {
+  double bytes = 0.0;
+  for (const ModelShapes::LowRank& site : shapes.adapter) {
+    const int64_t both = site.in + site.out;
+    const int64_t packed = on_cuda(shapes)
+                               ? panels(site.rank) * both / 2
+                               : panels(site.rank) * both + site.rank * (panels(site.in) + panels(site.out));
+    bytes += 4.0 * static_cast<double>(7 * site.rank * both + packed);
   }
-  return 4.0 * floats;
+  return bytes;
 }
 
 double weight_count(const HfConfig& c) {
@@ -42,7 +52,64 @@ double weight_count(const HfConfig& c) {
          matrices * static_cast<double>(c.vocab_size) * static_cast<double>(c.hidden_size);
 }
 
+double sampling_bytes(const RunConfig& config, const ModelShapes& shapes) {
+  const HfConfig& c = shapes.hf;
+  const double number = on_cuda(shapes) ? 2.0 : 4.0;
+  const auto batch = static_cast<double>(max_batch_of(config.rollout, on_cuda(shapes)));
+  const double groups = static_cast<double>(std::max<int64_t>(1, config.rollout.groups));
+  // On the CPU pages that are not written take no memory, and a group shares those of its prompt.
+  const double positions = on_cuda(shapes)
+                               ? batch * static_cast<double>(panels(kPromptTokens + config.rollout.max_new_tokens))
+                               : batch * static_cast<double>(config.rollout.max_new_tokens) + groups * kPromptTokens;
+  const double keys =
+      static_cast<double>(c.num_layers) * static_cast<double>(c.num_kv_heads * (c.head_dim + panels(c.head_dim)));
+  const double prefill = std::min<double>(kPrefillTokens, groups * kPromptTokens);
+  const auto row = static_cast<double>(kept_per_row(c) + c.hidden_size + c.intermediate_size);
+  return number * (positions * keys + prefill * row) + 4.0 * batch * static_cast<double>(c.vocab_size);
+}
+
+double learning_bytes(const RunConfig& config, const ModelShapes& shapes) {
+  const HfConfig& c = shapes.hf;
+  const auto rows = static_cast<double>(config.train.microbatch_tokens);
+  const auto vocab = static_cast<double>(c.vocab_size);
+  const auto layers = static_cast<double>(c.num_layers);
+  const bool recomputes = config.train.gradient_checkpointing;
+  double kept = layers * static_cast<double>(recomputes ? c.hidden_size : kept_per_row(c));
+  if (recomputes && on_cuda(shapes)) kept += static_cast<double>(kept_per_row(c));
+  const double per_row = kept + static_cast<double>(working_per_row(shapes));
+  const auto chunk =
+      static_cast<double>(head_chunk_tokens(config.train, on_cuda(shapes) ? at::Device(at::kCUDA, 0) : at::kCPU));
+  if (on_cuda(shapes)) {  // logits f32, their gradients bf16; log-sums f32
+    const double sums = 4.0 * layers * static_cast<double>(c.num_heads);
+    return rows * (2.0 * per_row + sums) + 6.0 * chunk * vocab;
+  }
+  const double head = vocab * static_cast<double>(c.hidden_size);  // its transpose
+  return 4.0 * (rows * per_row + chunk * vocab) + (!shapes.is_full && c.dtype == "bfloat16" ? 2.0 : 4.0) * head;
+}
+
+// The largest size from 1 to `size` that fits, if any does.
+template <class Fits>
+int64_t largest(int64_t size, const Fits& fits) {
+  if (fits(size)) return size;
+  int64_t good = 1, bad = size;
+  while (good + 1 < bad) {
+    const int64_t middle = good + (bad - good) / 2;
+    (fits(middle) ? good : bad) = middle;
+  }
+  return good;
+}
+
 }  // namespace
+
+ModelShapes shapes_of(const CausalLm& model, const Adapter* adapter) {
+  ModelShapes shapes{.hf = model.config(), .backend = model.backend(), .is_full = adapter == nullptr};
+  if (adapter == nullptr) return shapes;
+  for (size_t i = 0; i < model.sites().size(); ++i) {
+    if (const Adapter::LowRank* low_rank = adapter->find(static_cast<int64_t>(i)))
+      shapes.adapter.push_back({low_rank->a.size(0), low_rank->a.size(1), low_rank->b.size(0)});
+  }
+  return shapes;
+}
 
 std::string MemoryPlan::text() const {
   char text[160];
@@ -52,36 +119,32 @@ std::string MemoryPlan::text() const {
   return text;
 }
 
-MemoryPlan plan_memory(const RunConfig& config, const CausalLm& model, const Adapter* adapter) {
-  const HfConfig& c = model.config();
-  const auto layers = static_cast<double>(c.num_layers);
-  const auto vocab = static_cast<double>(c.vocab_size);
-  const double count = weight_count(c);
-  const double head = vocab * static_cast<double>(c.hidden_size);
-  const bool is_bf16 = adapter != nullptr && c.dtype == "bfloat16";
+MemoryPlan plan_memory(const RunConfig& config, const ModelShapes& shapes) {
+  const double count = weight_count(shapes.hf);
+  const bool is_bf16 = on_cuda(shapes) || (!shapes.is_full && shapes.hf.dtype == "bfloat16");
   MemoryPlan plan;
-  plan.process = kProcess;
+  plan.process = on_cuda(shapes) ? kCudaWorkspaces : kProcess;
   plan.weights = (is_bf16 ? 2.0 : 4.0) * count;
-  plan.trained =
-      adapter != nullptr ? adapter_bytes(model, *adapter) : 4.0 * 7.0 * count;  // 6 beside the weights; panels
-
-  const auto row = static_cast<double>(kept_per_row(c) + c.hidden_size + c.intermediate_size);  // of a layer at work
+  plan.trained = shapes.is_full ? 4.0 * 7.0 * count : adapter_bytes(shapes);  // 6 beside the weights; panels or masters
   const bool evaluates = config.eval.every > 0;
-  if (config.mode == "rl" || evaluates) {
-    const double batch = static_cast<double>(config.rollout.max_batch);
-    const double groups = static_cast<double>(std::max<int64_t>(1, config.rollout.groups));
-    const double positions = batch * static_cast<double>(config.rollout.max_new_tokens) + groups * kPromptTokens;
-    const double keys = layers * static_cast<double>(c.num_kv_heads * (c.head_dim + panels(c.head_dim)));
-    const double prefill = std::min<double>(kPrefillTokens, groups * kPromptTokens);
-    plan.sampling = 4.0 * (positions * keys + prefill * row + batch * vocab);
-  }
-  const auto rows = static_cast<double>(config.train.microbatch_tokens);
-  const double kept = config.train.gradient_checkpointing ? layers * static_cast<double>(c.hidden_size)
-                                                          : layers * static_cast<double>(kept_per_row(c));
-  plan.learning =
-      4.0 * (rows * (kept + 2.0 * row) + static_cast<double>(head_chunk_tokens(config.train, model.device())) * vocab) +
-      (is_bf16 ? 2.0 : 4.0) * head;  // the head's transpose
+  if (config.mode == "rl" || evaluates) plan.sampling = sampling_bytes(config, shapes);
+  plan.learning = learning_bytes(config, shapes);
   return plan;
+}
+
+BatchSizes sizes_that_fit(RunConfig config, const ModelShapes& shapes, double free_bytes) {
+  const MemoryPlan plan = plan_memory(config, shapes);
+  const double room = kUsable * free_bytes - plan.process - plan.trained;
+  BatchSizes sizes;
+  sizes.max_batch = largest(max_batch_of(config.rollout, on_cuda(shapes)), [&](int64_t size) {
+    config.rollout.max_batch = size;
+    return plan_memory(config, shapes).sampling <= room;
+  });
+  sizes.microbatch_tokens = largest(config.train.microbatch_tokens, [&](int64_t size) {
+    config.train.microbatch_tokens = size;
+    return plan_memory(config, shapes).learning <= room;
+  });
+  return sizes;
 }
 
 }  // namespace noregret

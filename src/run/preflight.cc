@@ -36,7 +36,7 @@ int64_t num_to_check(const TaskSource& tasks, Split split) {
 void check_evaluation(const RunConfig& config, const Inputs& inputs) {
   if (config.eval.every == 0) return;
   const RolloutContext context{.tasks = inputs.tasks.get(), .rubric = inputs.rubric ? &*inputs.rubric : nullptr};
-  const Evaluator evaluator(context, config.eval, config.rollout.max_new_tokens, config.rollout.max_batch);
+  const Evaluator evaluator(context, config.eval, config.rollout.max_new_tokens, max_batch_of(config.rollout, false));
   const int64_t num_tasks = std::min(config.eval.limit, num_to_check(*inputs.tasks, Split::kEval));
   const bool has_own = config.eval.max_new_tokens > 0;
   check_prompts(inputs, Split::kEval, num_tasks,

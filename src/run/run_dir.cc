@@ -14,6 +14,7 @@
 #include "noregret/format/tensorboard.h"
 #include "run/checkpoint_store.h"
 #include "run/resume_check.h"
+#include "run/size_text.h"
 
 namespace noregret {
 namespace {
@@ -84,12 +85,6 @@ void append_waiting(AppendFile& file, std::string& waiting) {
   if (waiting.empty()) return;
   file.write(waiting);
   waiting.clear();
-}
-
-std::string gigabytes(uint64_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.3f GB", static_cast<double>(bytes) / 1e9);
-  return text;
 }
 
 }  // namespace
@@ -237,9 +232,9 @@ void RunDir::check_space(const std::vector<NamedBytes>& files, const Retention& 
   const auto num_to_come = static_cast<uint64_t>(std::max<int64_t>(retention.keep_last + 1 - num_there, 1));
   const uint64_t available = fs::space(path_).available;
   if (available >= bytes * num_to_come) return;
-  throw IoError(cat(path_.string(), ": ", gigabytes(available), " free on this disk, want ",
-                    gigabytes(bytes * num_to_come), " for ", num_to_come, " checkpoints of ", gigabytes(bytes),
-                    "; make room, or lower train.keep_last"));
+  throw IoError(cat(path_.string(), ": ", gigabytes(static_cast<double>(available)), " free on this disk, want ",
+                    gigabytes(static_cast<double>(bytes * num_to_come)), " for ", num_to_come, " checkpoints of ",
+                    gigabytes(static_cast<double>(bytes)), "; make room, or lower train.keep_last"));
 }
 
 void RunDir::forget_from(int64_t step) {

@@ -69,11 +69,12 @@ RunSummary Trainer::run() {
   } catch (const std::exception& e) {
     if (!is_out_of_memory(e)) throw;
     if (optimizer_->num_updates() == updates_before_step_) save();
-    throw Error(ExitCode::kInternal,
-                cat("out of memory in step ", step_ + 1, " with train.microbatch_tokens ", microbatch_tokens_,
-                    " and rollout.max_batch ", max_batch_, "; ", newest_text(), "; take a smaller model or machine"));
+    throw Error(ExitCode::kInternal, cat("out of memory in step ", step_ + 1, " with train.microbatch_tokens ",
+                                         sizes_.microbatch_tokens, " and rollout.max_batch ", sizes_.max_batch, "; ",
+                                         newest_text(), "; take a smaller model or machine"));
   }
   summary.steps = step_;
+  summary.planned_bytes = planned_bytes_;
   return summary;
 }
 
@@ -113,7 +114,8 @@ void Trainer::in_smaller_pieces(const std::function<void()>& work) {
       const bool can_retry = is_out_of_memory(e) && optimizer_->num_updates() == updates_before_step_;
       if (!can_retry || !halve_memory()) throw;
       setup_.reporter->warn(cat("step ", step_ + 1, ": out of memory; once more, and from now on, with ",
-                                "train.microbatch_tokens ", microbatch_tokens_, " and rollout.max_batch ", max_batch_));
+                                "train.microbatch_tokens ", sizes_.microbatch_tokens, " and rollout.max_batch ",
+                                sizes_.max_batch));
     }
   }
 }

@@ -7,8 +7,10 @@
 #include "noregret/run/memory_plan.h"
 #include "noregret/run/trainer.h"
 #include "noregret/tensor/cuda.h"
+#include "noregret/tensor/device.h"
 #include "noregret/train/lr_law.h"
 #include "run/failure_watch.h"
+#include "run/size_text.h"
 
 namespace noregret {
 namespace {
@@ -54,8 +56,8 @@ void check_sampler(Policy& policy) {
 Trainer::Trainer(Setup setup)
     : setup_(setup),
       config_(*setup.config),
-      microbatch_tokens_(setup.config->train.microbatch_tokens),
-      max_batch_(setup.config->rollout.max_batch) {
+      sizes_{max_batch_of(setup.config->rollout, setup.policy->model.device().is_cuda()),
+             setup.config->train.microbatch_tokens} {
   Policy& policy = *setup_.policy;
   const Inputs& inputs = *setup_.inputs;
   if (policy.adapter) {
@@ -65,11 +67,9 @@ Trainer::Trainer(Setup setup)
   } else {
     policy.model.set_trainable(true);
   }
-  if (policy.model.backend() == Backend::kKernels) {
-    const Adapter* adapter = policy.adapter ? &*policy.adapter : nullptr;
-    setup_.reporter->line("memory " + plan_memory(config_, policy.model, adapter).text());
-  }
-  if (policy.model.device().is_cuda() && policy.model.backend() == Backend::kAten) {
+  if (policy.model.backend() != Backend::kAten) {
+    plan_sizes();
+  } else if (policy.model.device().is_cuda()) {
     setup_.reporter->line(
         "engine LibTorch's operators: the model is not bf16, or has a shape that the CUDA kernels do not know");
   }
@@ -103,6 +103,26 @@ Trainer::Trainer(Setup setup)
   make_sources();
 }
 
+// Before anything of a step's is allocated.
+void Trainer::plan_sizes() {
+  const Policy& policy = *setup_.policy;
+  const ModelShapes shapes = shapes_of(policy.model, policy.adapter ? &*policy.adapter : nullptr);
+  const auto free_bytes = static_cast<double>(free_memory_bytes(policy.model.device()));
+  const BatchSizes wanted = sizes_;
+  sizes_ = sizes_that_fit(config_, shapes, free_bytes);
+  RunConfig config = config_;
+  config.rollout.max_batch = sizes_.max_batch;
+  config.train.microbatch_tokens = sizes_.microbatch_tokens;
+  const MemoryPlan plan = plan_memory(config, shapes);
+  planned_bytes_ = plan.total();
+  if (sizes_ != wanted) {
+    setup_.reporter->warn(cat("memory: ", gigabytes(free_bytes), " are free, too few for rollout.max_batch ",
+                              wanted.max_batch, " and train.microbatch_tokens ", wanted.microbatch_tokens,
+                              "; taken: ", sizes_.max_batch, " and ", sizes_.microbatch_tokens));
+  }
+  setup_.reporter->line(cat("memory ", plan.text(), ", ", gigabytes(free_bytes), " free"));
+}
+
 // The batches of training and the evaluator, within the memory that is left to them.
 void Trainer::make_sources() {
   const Inputs& inputs = *setup_.inputs;
@@ -112,9 +132,9 @@ void Trainer::make_sources() {
     source.context = context;
     source.policy = setup_.policy->stack();
     source.rollout = config_.rollout;
-    source.rollout.max_batch = max_batch_;
+    source.rollout.max_batch = sizes_.max_batch;
     source.objective = config_.objective;
-    source.microbatch_tokens = microbatch_tokens_;
+    source.microbatch_tokens = sizes_.microbatch_tokens;
     source.progress = progress("rollout");
     source_ = std::make_unique<RolloutSource>(source);
   } else {
@@ -125,19 +145,18 @@ void Trainer::make_sources() {
     source.chat = &inputs.chat;
     source.tasks = inputs.tasks.get();
     source.data = config_.data;
-    source.microbatch_tokens = microbatch_tokens_;
+    source.microbatch_tokens = sizes_.microbatch_tokens;
     source.seed = config_.seed;
     source_ = std::make_unique<DatasetSource>(source);
   }
   if (config_.eval.every > 0) {
-    evaluator_ = std::make_unique<Evaluator>(context, config_.eval, config_.rollout.max_new_tokens, max_batch_);
+    evaluator_ = std::make_unique<Evaluator>(context, config_.eval, config_.rollout.max_new_tokens, sizes_.max_batch);
   }
 }
 
 bool Trainer::halve_memory() {
-  if (microbatch_tokens_ <= 1 && max_batch_ <= 1) return false;
-  microbatch_tokens_ = std::max<int64_t>(microbatch_tokens_ / 2, 1);
-  max_batch_ = std::max<int64_t>(max_batch_ / 2, 1);
+  if (sizes_.microbatch_tokens <= 1 && sizes_.max_batch <= 1) return false;
+  sizes_ = {std::max<int64_t>(sizes_.max_batch / 2, 1), std::max<int64_t>(sizes_.microbatch_tokens / 2, 1)};
   make_sources();
   return true;
 }

@@ -36,7 +36,7 @@ ExitCode run_eval(const EvalArgs& args, const RewardHost& host) {
   const Policy policy = policy_to_evaluate(config, args.adapter, device);
   check_vocabulary(inputs.tokenizer, policy.model.config(), args.adapter.empty() ? config.model.path : args.adapter);
   const Evaluator evaluator(rollout_context(inputs, policy, config.seed), config.eval, config.rollout.max_new_tokens,
-                            config.rollout.max_batch);
+                            max_batch_of(config.rollout, device.is_cuda()));
 
   Reporter reporter(isatty(STDERR_FILENO) != 0);
   SignalGuard signals;

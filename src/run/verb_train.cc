@@ -9,6 +9,7 @@
 #include "noregret/tensor/device.h"
 #include "run/manifest.h"
 #include "run/preflight.h"
+#include "run/size_text.h"
 #include "run/verbs.h"
 
 namespace noregret {
@@ -50,9 +51,8 @@ std::string summary_text(const RunSummary& summary, const RunConfig& config, con
     if (before.avg.mean == after.avg.mean)
       text += "\nwarning: the accuracy did not move at all; is the adapter trained and applied?";
   }
-  char peak[32];
-  std::snprintf(peak, sizeof peak, "%.2f", static_cast<double>(peak_memory_bytes(policy.model.device())) / 1e9);
-  text += cat("\nmemory: ", peak, " GB at the peak");
+  text += cat("\nmemory: ", gigabytes(static_cast<double>(peak_memory_bytes(policy.model.device()))), " at the peak");
+  if (summary.planned_bytes > 0) text += cat(", planned ", gigabytes(summary.planned_bytes));
   return text + cat("\nrun: ", run_dir.path().string(), "\nweights: ", run_dir.checkpoint()->string());
 }
 

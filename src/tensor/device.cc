@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cinttypes>
+#include <cstdio>
 #include <fstream>
 #include <thread>
 
@@ -14,6 +16,7 @@
 #include "noregret/base/error.h"
 #include "noregret/base/text.h"
 #include "noregret/tensor/threads.h"
+#include "tensor/control_group.h"
 
 #if NOREGRET_CUDA
 #include <c10/cuda/CUDACachingAllocator.h>
@@ -51,6 +54,16 @@ uint64_t peak_gpu_bytes(at::Device device) {
   constexpr auto kAggregate = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
   return static_cast<uint64_t>(stats.allocated_bytes[kAggregate].peak);
 }
+
+uint64_t free_gpu_bytes(at::Device device) {
+  const c10::cuda::CUDAGuard guard(device);
+  size_t free = 0, total = 0;
+  C10_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+  const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(device.index());
+  constexpr auto kAggregate = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+  const int64_t unused = stats.reserved_bytes[kAggregate].current - stats.allocated_bytes[kAggregate].current;
+  return free + static_cast<uint64_t>(unused);
+}
 #else
 constexpr const char* kNoCudaBuild = "this program is built without CUDA";
 
@@ -58,7 +71,17 @@ int num_gpus() { return 0; }
 std::string gpu_name(at::Device device) { NOREGRET_CHECK(false, kNoCudaBuild, ", asked for ", device.str()); }
 void wait_for_gpu(at::Device device) { NOREGRET_CHECK(false, kNoCudaBuild, ", asked for ", device.str()); }
 uint64_t peak_gpu_bytes(at::Device device) { NOREGRET_CHECK(false, kNoCudaBuild, ", asked for ", device.str()); }
+uint64_t free_gpu_bytes(at::Device device) { NOREGRET_CHECK(false, kNoCudaBuild, ", asked for ", device.str()); }
 #endif
+
+uint64_t available_bytes() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string line; std::getline(file, line);) {
+    uint64_t kilobytes = 0;
+    if (std::sscanf(line.c_str(), "MemAvailable: %" SCNu64, &kilobytes) == 1) return kilobytes * 1024;
+  }
+  throw IoError("/proc/meminfo: cannot read MemAvailable");
+}
 
 at::Device with_index(at::Device device) {
   return device.is_cuda() && !device.has_index() ? at::Device(at::kCUDA, 0) : device;
@@ -110,6 +133,11 @@ uint64_t peak_memory_bytes(at::Device device) {
   rusage usage{};
   NOREGRET_CHECK(getrusage(RUSAGE_SELF, &usage) == 0, "getrusage failed");
   return static_cast<uint64_t>(usage.ru_maxrss) * 1024;  // Linux counts in KiB
+}
+
+uint64_t free_memory_bytes(at::Device device) {
+  if (!device.is_cpu()) return free_gpu_bytes(with_index(device));
+  return std::min(available_bytes(), control_group_free_bytes("/sys/fs/cgroup", own_control_group()));
 }
 
 ProcessMemory process_memory() {

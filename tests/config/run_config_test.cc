@@ -135,7 +135,7 @@ TEST(ReadRunConfig, EveryValueOutOfRangeIsRefusedAtItsPlace) {
                                  "rollout: {group_size: 1}",
                                  "rollout: {max_new_tokens: 0}",
                                  "rollout: {temperature: 0}",
-                                 "rollout: {max_batch: 0}",
+                                 "rollout: {max_batch: -1}",
                                  "rollout: {truncated: drop}",
                                  "rewards: [{plugin: a, weight: 1e7}]",
                                  "objective: {name: grpo}",

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <utility>
+
 #include "tests/run/run_support.h"
 
 namespace noregret {
@@ -11,7 +13,7 @@ class MemoryPlanTest : public RunTest {
  protected:
   MemoryPlan plan(const RunConfig& config) {
     const Policy policy = load_policy(config, at::kCPU);
-    return plan_memory(config, policy.model, policy.adapter ? &*policy.adapter : nullptr);
+    return plan_memory(config, shapes_of(policy.model, policy.adapter ? &*policy.adapter : nullptr));
   }
 };
 
@@ -38,6 +40,91 @@ TEST_F(MemoryPlanTest, FullFineTuningHoldsSevenMoreCopies) {
   config.adapter.reset();
   const MemoryPlan full = plan(config);
   EXPECT_EQ(full.trained, 7.0 * full.weights);
+}
+
+// Qwen2.5-1.5B with a rank-16 adapter on all linear layers.
+ModelShapes qwen() {
+  ModelShapes shapes;
+  shapes.hf = {.hidden_size = 1536,
+               .intermediate_size = 8960,
+               .num_layers = 28,
+               .num_heads = 12,
+               .num_kv_heads = 2,
+               .head_dim = 128,
+               .vocab_size = 151936,
+               .tie_word_embeddings = true,
+               .dtype = "bfloat16"};
+  shapes.backend = Backend::kCuda;
+  for (int64_t layer = 0; layer < shapes.hf.num_layers; ++layer) {
+    for (const auto& [in, out] : {std::pair<int64_t, int64_t>{1536, 1536},
+                                  {1536, 256},
+                                  {1536, 256},
+                                  {1536, 1536},
+                                  {1536, 8960},
+                                  {1536, 8960},
+                                  {8960, 1536}})
+      shapes.adapter.push_back({16, in, out});
+  }
+  return shapes;
+}
+
+RunConfig qwen_config() {
+  RunConfig config;
+  config.mode = "rl";
+  config.train.microbatch_tokens = 8192;
+  config.rollout.groups = 64;
+  config.rollout.max_new_tokens = 256;
+  return config;
+}
+
+// bench/README.md: the learner's peak on an H200 for 16 sequences of 512 tokens.
+TEST(CudaMemoryPlan, IsWithinATenthOfWhatWasMeasured) {
+  RunConfig config = qwen_config();
+  MemoryPlan plan = plan_memory(config, qwen());
+  plan.sampling = 0.0;
+  EXPECT_NEAR(plan.total(), 14.6e9, 1.46e9);
+}
+
+TEST(CudaMemoryPlan, KeysAndValuesAreOfAllSequencesInBf16) {
+  RunConfig config = qwen_config();
+  config.rollout.max_batch = 100;
+  const double of_100 = plan_memory(config, qwen()).sampling;
+  config.rollout.max_batch = 200;
+  // layers x (keys, values) x key heads x head size x 512 positions x 2 bytes, and f32 logits
+  const double of_one = 28.0 * 2 * 2 * 128 * 512 * 2 + 151936.0 * 4;
+  EXPECT_DOUBLE_EQ(plan_memory(config, qwen()).sampling - of_100, 100 * of_one);
+}
+
+TEST(CudaMemoryPlan, ASequenceOrATokenMoreThanTheSizesThatFitWouldNotFit) {
+  RunConfig config = qwen_config();
+  for (const double free_bytes : {4e9, 6e9, 10e9}) {
+    const BatchSizes sizes = sizes_that_fit(config, qwen(), free_bytes);
+    RunConfig fitted = config;
+    fitted.rollout.max_batch = sizes.max_batch;
+    fitted.train.microbatch_tokens = sizes.microbatch_tokens;
+    const MemoryPlan plan = plan_memory(fitted, qwen());
+    const double room = 0.9 * free_bytes - plan.process - plan.trained;
+    EXPECT_LE(plan.sampling, room);
+    EXPECT_LE(plan.learning, room);
+    ++fitted.rollout.max_batch;
+    ++fitted.train.microbatch_tokens;
+    EXPECT_TRUE(sizes.max_batch == 256 || plan_memory(fitted, qwen()).sampling > room) << free_bytes;
+    EXPECT_TRUE(sizes.microbatch_tokens == 8192 || plan_memory(fitted, qwen()).learning > room) << free_bytes;
+  }
+  EXPECT_LT(sizes_that_fit(config, qwen(), 4e9).max_batch, 256);
+  EXPECT_LT(sizes_that_fit(config, qwen(), 4e9).microbatch_tokens, 8192);
+  EXPECT_EQ(sizes_that_fit(config, qwen(), 100e9), (BatchSizes{256, 8192}));
+  EXPECT_EQ(sizes_that_fit(config, qwen(), 0.0), (BatchSizes{1, 1}));
+}
+
+TEST(CudaMemoryPlan, WhatTheConfigAsksForIsTheMost) {
+  RunConfig config = qwen_config();
+  config.rollout.max_batch = 32;
+  EXPECT_EQ(sizes_that_fit(config, qwen(), 100e9).max_batch, 32);
+  config.rollout.max_batch = 0;
+  ModelShapes on_cpu = qwen();
+  on_cpu.backend = Backend::kKernels;
+  EXPECT_EQ(sizes_that_fit(config, on_cpu, 1000e9).max_batch, 64);
 }
 
 TEST_F(MemoryPlanTest, PhasesTakeTurns) {

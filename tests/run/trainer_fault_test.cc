@@ -181,6 +181,17 @@ TEST_F(TrainerFault, MemoryThatRunsOutInARolloutCostsNoSample) {
   EXPECT_EQ(results_of(run_dir()), results_of(run_dir("whole")));
 }
 
+TEST_F(TrainerFault, SizesThatNoMemoryHoldsAreCutBeforeTheFirstStep) {
+  RunConfig config = rl_config(model_dir());
+  config.train.steps = 1;
+  config.train.microbatch_tokens = int64_t{1} << 40;
+  const RunResult result = train(config, run_dir(), letters());
+  EXPECT_THAT(result.printed,
+              HasSubstr("too few for rollout.max_batch 96 and train.microbatch_tokens 1099511627776; taken: 96 and "));
+  EXPECT_THAT(result.printed, testing::ContainsRegex("memory about .* at the peak .* GB free"));
+  EXPECT_EQ(newest_checkpoint(run_dir()).filename(), "step_000001");
+}
+
 TEST_F(TrainerFault, MemoryThatRunsOutForGoodIsACleanStop) {
   const std::string error = message_of<Error>([&] {
     train(sft(), run_dir(), letters_with([](int64_t call) {

@@ -11,6 +11,7 @@
 #include "noregret/rollout/batch_source.h"
 #include "noregret/run/evaluator.h"
 #include "noregret/run/experiment.h"
+#include "noregret/run/memory_plan.h"
 #include "noregret/run/reporter.h"
 #include "noregret/run/run_dir.h"
 #include "noregret/run/signals.h"
@@ -26,6 +27,8 @@ struct RunSummary {
   std::vector<Evaluation> before;
   std::vector<Evaluation> after;
   std::vector<double> rewards;  // reward/mean of the steps of this process
+  double planned_bytes =
+      0.0;  // of memory at the peak; 0 = LibTorch's operators are at work, for which there is no plan
 };
 
 // The loop of a run, the same for RL and SFT. Owns what a step needs; borrows inputs, policy, run directory and
@@ -51,6 +54,7 @@ class Trainer {
   RunSummary run();
 
  private:
+  void plan_sizes();
   void make_sources();
   bool halve_memory();  // false when there is nothing left to halve
   void restore(const fs::path& checkpoint);
@@ -77,8 +81,8 @@ class Trainer {
 
   Setup setup_;
   const RunConfig& config_;
-  int64_t microbatch_tokens_;  // of the config, or less since memory ran out
-  int64_t max_batch_;
+  BatchSizes sizes_;  // of the config, or less where memory is short
+  double planned_bytes_ = 0.0;
   std::optional<Adapter> reference_;
   std::unique_ptr<Adam> optimizer_;
   std::unique_ptr<Learner> learner_;

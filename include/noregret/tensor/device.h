@@ -18,6 +18,10 @@ std::string device_name(at::Device device);  // "cpu, 2 threads", "cuda:0 NVIDIA
 void synchronize(at::Device device);         // waits for all work queued on the device; nothing on CPU
 uint64_t peak_memory_bytes(
     at::Device device);  // CUDA: peak allocated tensors; CPU: peak resident memory of the process
+// What can still be allocated: on CUDA what the driver has left and LibTorch's allocator holds unused; on the CPU what
+// the system calls available, or what the limit of a control group (version 2) that the process is in leaves, if that
+// is less.
+uint64_t free_memory_bytes(at::Device device);  // throws IoError where /proc cannot be read
 
 // Of this process, now. A heap that is flat and a resident size that is not is fragmentation; both growing is a leak.
 struct ProcessMemory {
