@@ -22,6 +22,7 @@ bool may_always_differ(const std::string& key) {
 // Why a key may differ without being allowed, if it may.
 std::optional<std::string> harmless(const std::string& key) {
   if (key == "threads") return "sums may round otherwise";
+  if (key == "rollout.max_batch") return "speed and memory alone change, and on CUDA how sums round";
   if (key == "optimizer.lr") return "the new value counts from here";
   return std::nullopt;
 }

@@ -137,6 +137,13 @@ TEST_F(RunDirResumeTest, AnotherNumberOfThreadsIsToldOnly) {
   EXPECT_THAT(RunDir(setup_).warnings(), ElementsAre("threads was 2, is 4; sums may round otherwise"));
 }
 
+TEST_F(RunDirResumeTest, AnotherDecodingBatchIsToldOnly) {
+  setup_.config["rollout"]["max_batch"] = 64;
+  run_steps(1, 1);
+  setup_.config["rollout"]["max_batch"] = 0;
+  EXPECT_THAT(RunDir(setup_).warnings(), ElementsAre(HasSubstr("rollout.max_batch was 64, is 0; speed and memory")));
+}
+
 TEST_F(RunDirResumeTest, AnotherLearningRateIsTakenAndTold) {
   run_steps(1, 1);
   setup_.config["optimizer"]["lr"] = "1e-3";
