@@ -59,6 +59,28 @@ std::optional<double> score_of(const fs::path& checkpoint) {
   return std::nullopt;
 }
 
+// Moves the checkpoint of a step that is saved again out of the way, and back unless the new one has come.
+class SetAside {
+ public:
+  explicit SetAside(const fs::path& checkpoint) : checkpoint_(checkpoint), aside_(checkpoint.string() + kReplaced) {
+    if (!fs::exists(checkpoint_)) return;
+    std::error_code error;
+    fs::remove_all(aside_, error);
+    if (!error) fs::rename(checkpoint_, aside_, error);
+    if (error) throw IoError(cat(checkpoint_.string(), ": cannot move it aside for a new one: ", error.message()));
+  }
+  ~SetAside() {
+    std::error_code error;
+    if (!fs::exists(checkpoint_, error) && fs::exists(aside_, error)) fs::rename(aside_, checkpoint_, error);
+  }
+  SetAside(const SetAside&) = delete;
+  SetAside& operator=(const SetAside&) = delete;
+
+ private:
+  fs::path checkpoint_;
+  fs::path aside_;
+};
+
 std::vector<std::string> best_checkpoints(const fs::path& run, const std::vector<std::string>& names, int64_t count) {
   std::vector<std::pair<double, std::string>> scored;
   for (const std::string& name : names) {
@@ -133,6 +155,18 @@ FoundCheckpoint find_checkpoint(const fs::path& run) {
     found.damage.push_back(last_resort->string() + ": there is no older one, its files are as they should be");
   found.path = last_resort;
   return found;
+}
+
+fs::path write_checkpoint(const fs::path& run, int64_t step, const std::vector<NamedBytes>& files,
+                          const Retention& retention) {
+  const std::string name = step_name(step);
+  const fs::path dir = run / "checkpoints" / name;
+  const SetAside aside(dir);
+  DirWriter writer(dir);
+  for (const NamedBytes& file : files) writer.write(file.name, file.bytes);
+  write_latest(run, name, writer.commit());
+  prune_checkpoints(run, retention, name);
+  return dir;
 }
 
 void write_latest(const fs::path& run, const std::string& name, const std::string& manifest_sha256) {

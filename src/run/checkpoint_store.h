@@ -31,6 +31,11 @@ struct FoundCheckpoint {
 };
 FoundCheckpoint find_checkpoint(const fs::path& run);
 
+// checkpoints/step_NNNNNN, then LATEST, then the pruning. Returns the folder. Throws IoError; then the checkpoints are
+// as before.
+fs::path write_checkpoint(const fs::path& run, int64_t step, const std::vector<NamedBytes>& files,
+                          const Retention& retention);
+
 // Throws IoError.
 void write_latest(const fs::path& run, const std::string& name, const std::string& manifest_sha256);
 

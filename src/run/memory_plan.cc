@@ -30,7 +30,11 @@ int64_t working_per_row(const ModelShapes& shapes) {
   return 2 * (kept_per_row(c) + c.hidden_size + c.intermediate_size);
 }
 
-// Master, gradient, two moments, and three copies while an update is checked; and four packings, or bf16 columns.
+// Of what is trained: master, gradient, two moments, three copies while an update is checked, and three that a
+// checkpoint is written from, which lie on the CPU.
+int64_t num_copies(const ModelShapes& shapes) { return on_cuda(shapes) ? 7 : 10; }
+
+// And four packings, or bf16 columns.
 double adapter_bytes(const ModelShapes& shapes) {
   double bytes = 0.0;
   for (const ModelShapes::LowRank& site : shapes.adapter) {
@@ -38,7 +42,7 @@ double adapter_bytes(const ModelShapes& shapes) {
     const int64_t packed = on_cuda(shapes)
                                ? panels(site.rank) * both / 2
                                : panels(site.rank) * both + site.rank * (panels(site.in) + panels(site.out));
-    bytes += 4.0 * static_cast<double>(7 * site.rank * both + packed);
+    bytes += 4.0 * static_cast<double>(num_copies(shapes) * site.rank * both + packed);
   }
   return bytes;
 }
@@ -125,7 +129,8 @@ MemoryPlan plan_memory(const RunConfig& config, const ModelShapes& shapes) {
   MemoryPlan plan;
   plan.process = on_cuda(shapes) ? kCudaWorkspaces : kProcess;
   plan.weights = (is_bf16 ? 2.0 : 4.0) * count;
-  plan.trained = shapes.is_full ? 4.0 * 7.0 * count : adapter_bytes(shapes);  // 6 beside the weights; panels or masters
+  // All weights: on the CPU the masters are among them, and panels are not; on CUDA the other way round.
+  plan.trained = shapes.is_full ? 4.0 * static_cast<double>(num_copies(shapes)) * count : adapter_bytes(shapes);
   const bool evaluates = config.eval.every > 0;
   if (config.mode == "rl" || evaluates) plan.sampling = sampling_bytes(config, shapes);
   plan.learning = learning_bytes(config, shapes);

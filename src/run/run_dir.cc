@@ -47,28 +47,6 @@ void make_folder(const fs::path& path) {
   if (error) throw IoError(cat(path.string(), ": cannot make the folder: ", error.message()));
 }
 
-// Moves the checkpoint of a step that is saved again out of the way, and back unless the new one has come.
-class SetAside {
- public:
-  explicit SetAside(const fs::path& checkpoint) : checkpoint_(checkpoint), aside_(checkpoint.string() + kReplaced) {
-    if (!fs::exists(checkpoint_)) return;
-    std::error_code error;
-    fs::remove_all(aside_, error);
-    if (!error) fs::rename(checkpoint_, aside_, error);
-    if (error) throw IoError(cat(checkpoint_.string(), ": cannot move it aside for a new one: ", error.message()));
-  }
-  ~SetAside() {
-    std::error_code error;
-    if (!fs::exists(checkpoint_, error) && fs::exists(aside_, error)) fs::rename(aside_, checkpoint_, error);
-  }
-  SetAside(const SetAside&) = delete;
-  SetAside& operator=(const SetAside&) = delete;
-
- private:
-  fs::path checkpoint_;
-  fs::path aside_;
-};
-
 // What a killed process was writing aside. Nobody else writes here: the run is locked.
 void remove_leftovers(const fs::path& run) {
   for (const fs::path& folder : {run, run / "rollouts", run / "evals", run / "checkpoints"}) {
@@ -127,7 +105,7 @@ RunDir::RunDir(const Setup& setup) : path_(setup.path) {
   }
 }
 
-RunDir::~RunDir() = default;
+RunDir::~RunDir() { await_writer(); }
 
 void RunDir::start_fresh(const Setup& setup) {
   write_file_atomic(path_ / "config.resolved.yaml", to_yaml(setup.config));
@@ -208,24 +186,40 @@ void RunDir::write_evals(int64_t step, const std::string& name, const std::vecto
   write_file_atomic(path_ / "evals" / cat(step_name(step), ".", name, ".jsonl"), text);
 }
 
-void RunDir::save(int64_t step, const std::vector<NamedBytes>& files, Json state, const Retention& retention) {
+void RunDir::save(int64_t step, std::vector<NamedBytes> files, Json state, const Retention& retention) {
+  begin_save(step, std::move(files), std::move(state), retention);
+  finish_save();
+}
+
+void RunDir::begin_save(int64_t step, std::vector<NamedBytes> files, Json state, const Retention& retention) {
+  finish_save();
   state["step"] = step;
   state.update(cursors());
-  const std::string name = step_name(step);
-  const fs::path dir = path_ / "checkpoints" / name;
-  metrics_->sync();  // the cursors must not be beyond the files' ends after a power cut
-  timing_->sync();
-  const SetAside aside(dir);
-  DirWriter writer(dir);
-  for (const NamedBytes& file : files) writer.write(file.name, file.bytes);
-  writer.write("state.json", state.dump(2) + "\n");
-  const std::string manifest_sha256 = writer.commit();
-  checkpoint_ = dir;
-  write_latest(path_, name, manifest_sha256);
-  prune_checkpoints(path_, retention, name);
+  files.push_back({"state.json", state.dump(2) + "\n"});
+  // `deferred` is for a process that may have no more threads: finish_save() writes then.
+  saving_ = std::async(
+      std::launch::async | std::launch::deferred, [this, step, retention, taken = std::move(files)]() mutable {
+        const std::vector<NamedBytes> written = std::move(taken);  // freed when all is written, not with the future
+        metrics_->sync();  // the cursors must not be beyond the files' ends after a power cut
+        timing_->sync();
+        return write_checkpoint(path_, step, written, retention);
+      });
+}
+
+bool RunDir::is_saving() const {
+  return saving_.valid() && saving_.wait_for(std::chrono::seconds(0)) == std::future_status::timeout;
+}
+
+void RunDir::finish_save() {
+  if (saving_.valid()) checkpoint_ = saving_.get();
+}
+
+void RunDir::await_writer() const {
+  if (saving_.valid()) saving_.wait();
 }
 
 void RunDir::check_space(const std::vector<NamedBytes>& files, const Retention& retention) const {
+  await_writer();
   uint64_t bytes = 0;
   for (const NamedBytes& file : files) bytes += file.bytes.size();
   const auto num_there = static_cast<int64_t>(checkpoint_names(path_).size());
@@ -238,6 +232,7 @@ void RunDir::check_space(const std::vector<NamedBytes>& files, const Retention& 
 }
 
 void RunDir::forget_from(int64_t step) {
+  await_writer();
   const fs::path folder = path_ / "checkpoints";
   const std::vector<std::string> names = checkpoint_names(path_);
   const auto older = std::find_if(names.begin(), names.end(),

@@ -52,10 +52,12 @@ RunSummary Trainer::run() {
     go_through_steps(summary);
   } catch (const NonFiniteError& e) {
     if (step_ == 0) throw;  // the weights came like this
+    await_save();
     setup_.run_dir->forget_from(step_);
     throw DivergedError(
         cat("training diverged after step ", step_, ": ", e.what(), broken_rule(), "; ", newest_text()));
   } catch (const DivergedError& e) {
+    await_save();
     // Every forward since the last update failed: its checkpoint is one to start from no more.
     setup_.run_dir->forget_from(step_ + 1 - learner_->num_skipped_in_row());
     throw DivergedError(cat(e.what(), broken_rule(), "; ", newest_text()));
@@ -67,6 +69,7 @@ RunSummary Trainer::run() {
     throw InterruptedError(
         cat(e.what(), " after step ", step_, "; ", newest_text(), "; the same command goes on from there"));
   } catch (const std::exception& e) {
+    await_save();
     if (!is_out_of_memory(e)) throw;
     if (optimizer_->num_updates() == updates_before_step_) save();
     throw Error(ExitCode::kInternal, cat("out of memory in step ", step_ + 1, " with train.microbatch_tokens ",
@@ -81,12 +84,13 @@ RunSummary Trainer::run() {
 void Trainer::go_through_steps(RunSummary& summary) {
   close_step(summary);
   while (step_ < last_step()) {
+    if (!setup_.run_dir->is_saving()) await_save();
     poll(cat("step ", step_ + 1));
     take_step(summary);
     close_step(summary);
     watch_failures();
     // While updates are skipped nothing is new.
-    if (is_due(config_.train.save_every) && learner_->num_skipped_in_row() == 0) save_or_warn();
+    if (is_due(config_.train.save_every) && learner_->num_skipped_in_row() == 0) begin_save_or_warn();
   }
   poll("the last checkpoint");
   if (!save()) throw DivergedError(cat("training diverged: after step ", step_, " no log-prob is finite"));
@@ -94,11 +98,16 @@ void Trainer::go_through_steps(RunSummary& summary) {
 
 int64_t Trainer::last_step() const { return setup_.last_step >= 0 ? setup_.last_step : config_.train.steps; }
 
-void Trainer::poll(const std::string& phase) {
+void Trainer::beat(const std::string& phase) {
   if (setup_.watchdog != nullptr) setup_.watchdog->beat(phase);
+}
+
+void Trainer::poll(const std::string& phase) {
+  beat(phase);
   setup_.signals->check();
   if (!setup_.signals->take_save_request()) return;
-  save_or_warn();
+  begin_save_or_warn();
+  await_save();
   setup_.reporter->line("SIGUSR1: " + newest_text());
 }
 
@@ -111,6 +120,7 @@ void Trainer::in_smaller_pieces(const std::function<void()>& work) {
       work();
       return;
     } catch (const std::exception& e) {
+      await_save();  // its copy of the weights takes memory
       const bool can_retry = is_out_of_memory(e) && optimizer_->num_updates() == updates_before_step_;
       if (!can_retry || !halve_memory()) throw;
       setup_.reporter->warn(cat("step ", step_ + 1, ": out of memory; once more, and from now on, with ",
@@ -149,6 +159,7 @@ void Trainer::take_step(RunSummary& summary) {
   const ProcessMemory memory = process_memory();
   batch.timing.set("mem/resident_bytes", static_cast<double>(memory.resident_bytes));
   batch.timing.set("mem/heap_bytes", static_cast<double>(memory.heap_bytes));
+  if (save_s_ > 0) batch.timing.set("time/save_s", std::exchange(save_s_, 0.0));
   if (num_failed_saves_ > 0) batch.timing.set("log/failed_saves", static_cast<double>(num_failed_saves_));
   open_step_ = std::move(metrics);
   timing_ = std::move(batch.timing);
@@ -225,9 +236,17 @@ Retention Trainer::retention() const {
   return {.keep_last = train.keep_last, .keep_every = train.keep_every, .keep_best = train.keep_best};
 }
 
-// Good checkpoints make no room for weights of no use.
 bool Trainer::save() {
+  const bool is_good = begin_save();
+  finish_save();
+  return is_good;
+}
+
+// Good checkpoints make no room for weights of no use.
+bool Trainer::begin_save() {
+  await_save();
   if (saved_step_ == step_) return true;
+  const Stopwatch taking;
   if (!gives_finite_logprobs(*setup_.policy)) {
     setup_.reporter->warn(cat("step ", step_, ": no checkpoint, the weights give no finite log-probs"));
     return false;
@@ -239,19 +258,49 @@ bool Trainer::save() {
   if (open_step_) state["open_step"] = to_json(*open_step_);
   if (!before_last_eval_.is_null()) state["before_last_eval"] = before_last_eval_;
   if (scored_step_ == step_) state["score"] = score_;
-  setup_.run_dir->save(step_, checkpoint_files(config_, *setup_.policy, *optimizer_), std::move(state), retention());
+  setup_.run_dir->begin_save(step_, checkpoint_files(config_, *setup_.policy, *optimizer_), std::move(state),
+                             retention());
+  saving_step_ = step_;
   if (!open_step_) saved_step_ = step_;
+  save_s_ += taking.seconds();
   return true;
 }
 
-void Trainer::save_or_warn() {
+void Trainer::finish_save() {
+  if (saving_step_ < 0) return;
+  const Stopwatch waiting;
+  beat(cat("waiting for the checkpoint of step ", saving_step_, " to be written"));
+  saving_step_ = -1;
   try {
-    save();
-  } catch (const IoError& e) {
-    ++num_failed_saves_;
-    setup_.reporter->warn(cat("step ", step_, ": no checkpoint: ", e.what(), "; going on, and trying again when the ",
-                              "next one is due; ", newest_text()));
+    setup_.run_dir->finish_save();
+  } catch (...) {
+    saved_step_ = -1;
+    throw;
   }
+  save_s_ += waiting.seconds();
+}
+
+void Trainer::begin_save_or_warn() {
+  try {
+    begin_save();
+  } catch (const IoError& e) {
+    warn_of_save(step_, e);
+  }
+}
+
+void Trainer::await_save() {
+  const int64_t step = saving_step_;
+  try {
+    finish_save();
+  } catch (const IoError& e) {
+    warn_of_save(step, e);
+  }
+}
+
+void Trainer::warn_of_save(int64_t step, const IoError& error) {
+  ++num_failed_saves_;
+  setup_.reporter->warn(cat("step ", step, ": no checkpoint: ", error.what(), "; going on, and trying again when the ",
+                            "next one is due; ", newest_text()));
 }
 
 void Trainer::restore(const fs::path& checkpoint) {

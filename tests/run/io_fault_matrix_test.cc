@@ -25,6 +25,7 @@ std::atomic<Fault> g_fault = Fault::kNone;
 std::atomic<int64_t> g_at = 0;
 std::atomic<int64_t> g_num_ops = 0;
 std::atomic<bool> g_is_armed = false;
+std::function<int(const std::string&)> g_folder_watcher;
 
 enum class Op { kOpen, kWrite, kSync, kClose, kMake, kRemove, kRename, kCut };
 
@@ -70,6 +71,8 @@ int64_t disarm_fault() {
   return g_num_ops;
 }
 
+void watch_new_folders(std::function<int(const std::string& path)> watcher) { g_folder_watcher = std::move(watcher); }
+
 }  // namespace noregret
 
 using noregret::Op;
@@ -109,6 +112,13 @@ int rename(const char* from, const char* to) noexcept {
 }
 
 int mkdir(const char* path, mode_t mode) noexcept {
+  if (noregret::g_folder_watcher) {
+    const int error = noregret::g_folder_watcher(path);
+    if (error != 0) {
+      errno = error;
+      return -1;
+    }
+  }
   return passes(Op::kMake) ? static_cast<int>(syscall(SYS_mkdir, path, mode)) : -1;
 }
 

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <string>
 
 namespace noregret {
 
@@ -12,5 +14,9 @@ enum class Fault { kNone, kKill, kErrorOnce, kErrorForEver, kDiskFull, kShortWri
 void arm_fault(Fault fault, int64_t at);
 // Returns how many operations were counted.
 int64_t disarm_fault();
+
+// Called, on whatever thread, with the path of each folder before it is made; it may wait. 0 = go on, else the errno to
+// fail with. Empty = none.
+void watch_new_folders(std::function<int(const std::string& path)> watcher);
 
 }  // namespace noregret

@@ -35,11 +35,11 @@ TEST_F(MemoryPlanTest, SftWithoutEvaluationSamplesNothing) {
   EXPECT_GT(plan(rl_config(model_dir())).sampling, 0.0);
 }
 
-TEST_F(MemoryPlanTest, FullFineTuningHoldsSevenMoreCopies) {
+TEST_F(MemoryPlanTest, FullFineTuningHoldsTenMoreCopies) {
   RunConfig config = sft_config(model_dir());
   config.adapter.reset();
   const MemoryPlan full = plan(config);
-  EXPECT_EQ(full.trained, 7.0 * full.weights);
+  EXPECT_EQ(full.trained, 10.0 * full.weights);
 }
 
 // Qwen2.5-1.5B with a rank-16 adapter on all linear layers.

@@ -10,19 +10,20 @@
 namespace noregret {
 namespace {
 
-// Saves step after step, each of them twice as a run does that was stopped in an evaluation, and says so on the pipe
-// when a save is done, until it is killed.
+// Saves step after step, each of them twice as a run does that was stopped in an evaluation, while the next line is
+// logged, and says so on the pipe when a save is done, until it is killed.
 [[noreturn]] void save_for_ever(const RunDir::Setup& setup, int64_t next_step, int pipe_end) {
   try {
     RunDir run(setup);
     for (int64_t step = next_step;; ++step) {
       run.log(step, metrics_of({{"loss/value", 1.0}}), Metrics());
+      run.finish_save();
+      const char done = static_cast<char>(step - 1);
+      if (step > next_step && write(pipe_end, &done, 1) != 1) _exit(1);
       for (int i = 0; i < 2; ++i) {
-        run.save(step, {{"weights", std::string(50000, static_cast<char>('a' + step % 26))}}, Json::object(),
-                 {.keep_last = 1});
+        run.begin_save(step, {{"weights", std::string(50000, static_cast<char>('a' + step % 26))}}, Json::object(),
+                       {.keep_last = 1});
       }
-      const char done = static_cast<char>(step);
-      if (write(pipe_end, &done, 1) != 1) _exit(1);
     }
   } catch (const std::exception&) {
     _exit(2);

@@ -7,6 +7,7 @@
 
 #include <cctype>
 #include <csignal>
+#include <functional>
 #include <memory>
 #include <sstream>
 #include <string>
@@ -67,6 +68,21 @@ class Letters : public TaskSource {
  private:
   std::vector<std::string> references_;
   int64_t signal_after_;
+  mutable int64_t num_calls_ = 0;
+};
+
+// Letters that do something when they are asked for the n-th time.
+class Hooked : public Letters {
+ public:
+  Hooked(std::vector<std::string> references, std::function<void(int64_t)> on_call)
+      : Letters(std::move(references)), on_call_(std::move(on_call)) {}
+  Task get(Split split, int64_t index) const override {
+    on_call_(++num_calls_);
+    return Letters::get(split, index);
+  }
+
+ private:
+  std::function<void(int64_t)> on_call_;
   mutable int64_t num_calls_ = 0;
 };
 
@@ -193,6 +209,9 @@ class RunTest : public testing::Test {
   static const std::vector<std::string>& references() { return references_; }
   static std::unique_ptr<TaskSource> letters(int64_t signal_after = -1) {
     return std::make_unique<Letters>(references_, signal_after);
+  }
+  static std::unique_ptr<TaskSource> letters_with(std::function<void(int64_t)> on_call) {
+    return std::make_unique<Hooked>(references_, std::move(on_call));
   }
   fs::path run_dir(const std::string& name = "run") const { return dir_.path() / name; }
 

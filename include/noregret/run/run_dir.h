@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -65,7 +66,13 @@ class RunDir {
   // checkpoints/step_NNNNNN with these files and state.json = `state` plus the cursors of the logs; then LATEST; then
   // older ones beyond the retention are removed. The folder appears whole or not at all, and where that fails the
   // checkpoints are as before. Throws IoError.
-  void save(int64_t step, const std::vector<NamedBytes>& files, Json state, const Retention& retention);
+  void save(int64_t step, std::vector<NamedBytes> files, Json state, const Retention& retention);
+  // The same in two halves. begin_save() takes the cursors of the logs; a thread writes the rest. It is one at a time:
+  // the one before is finished first. finish_save() waits for the end, and throws what was in its way, once; until then
+  // checkpoint() is the one before. Whatever else reads or removes checkpoints, and the destructor, wait too.
+  void begin_save(int64_t step, std::vector<NamedBytes> files, Json state, const Retention& retention);
+  bool is_saving() const;  // finish_save() would have to wait
+  void finish_save();
   // Throws IoError when the disk has no room for the checkpoints that the retention's keep_last will leave, of this
   // size, and one in the making.
   void check_space(const std::vector<NamedBytes>& files, const Retention& retention) const;
@@ -81,6 +88,7 @@ class RunDir {
   void reopen(const Setup& setup);
   void choose_checkpoint();
   void flush();
+  void await_writer() const;
 
   fs::path path_;
   std::unique_ptr<FileLock> lock_;
@@ -91,6 +99,7 @@ class RunDir {
   std::string waiting_timing_;
   std::optional<fs::path> checkpoint_;
   std::vector<std::string> warnings_;
+  std::future<fs::path> saving_;  // writes a checkpoint and returns its folder
 };
 
 }  // namespace noregret

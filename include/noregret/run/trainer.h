@@ -50,7 +50,8 @@ class Trainer {
 
   // Goes on from the run directory's checkpoint where there is one; else writes one before the first step, so that a
   // disk that takes none is found out. A stop signal writes a checkpoint and throws InterruptedError; DivergedError
-  // leaves the last good checkpoint. A checkpoint that cannot be written is a warning, the last one an IoError.
+  // leaves the last good checkpoint. Steps go on while a checkpoint is written; the first, the last and one that a
+  // signal asks for are waited for. One that cannot be written is a warning, the last one an IoError.
   RunSummary run();
 
  private:
@@ -61,6 +62,7 @@ class Trainer {
   void rehearse_save();
   void go_through_steps(RunSummary& summary);
   int64_t last_step() const;
+  void beat(const std::string& phase);
   void poll(const std::string& phase);  // signals and watchdog; throws InterruptedError
   void in_smaller_pieces(const std::function<void()>& work);
   void take_step(RunSummary& summary);
@@ -69,8 +71,13 @@ class Trainer {
   void close_step(RunSummary& summary);  // evaluates where due, writes the step's metrics
   void evaluate(Metrics& metrics, RunSummary& summary);
   Retention retention() const;
-  bool save();  // false: not written, the weights give no finite log-probs. Throws IoError
-  void save_or_warn();
+  // Of the three: false = the weights give no finite log-probs, and nothing is written. Throw IoError.
+  bool save();
+  bool begin_save();  // takes the bytes and goes on; await_save() tells how it ended
+  void finish_save();
+  void begin_save_or_warn();
+  void await_save();  // a checkpoint that is being written: its failure is a warning
+  void warn_of_save(int64_t step, const IoError& error);
   void or_warn(const std::string& what, const std::function<void()>& write);
   std::string newest_text() const;
   std::string broken_rule() const;
@@ -99,10 +106,12 @@ class Trainer {
   double score_ = 0.0;     // of the last evaluation, after scored_step_
   int64_t scored_step_ = -1;
   int64_t num_failed_saves_ = 0;
+  double save_s_ = 0.0;  // that checkpoints have held the steps up since the last line of timing.jsonl
   std::optional<Metrics>
       open_step_;  // of a step that is trained but not yet evaluated and logged; part of a checkpoint
   Metrics timing_;
-  int64_t saved_step_ = -1;
+  int64_t saving_step_ = -1;  // of the checkpoint that is being written; -1 = none
+  int64_t saved_step_ = -1;   // written, or being written
 };
 
 }  // namespace noregret
