@@ -128,12 +128,15 @@ std::vector<std::string> checkpoint_names(const fs::path& run) {
   return names;
 }
 
-FoundCheckpoint find_checkpoint(const fs::path& run) {
+FoundCheckpoint find_checkpoint(const fs::path& run, int64_t before_step) {
   FoundCheckpoint found;
-  const std::vector<std::string> names = checkpoint_names(run);
-  found.num_checkpoints = names.size();
+  std::vector<std::string> names = checkpoint_names(run);
   if (names.empty()) return found;
   const std::string doubtful = contradicted(run, names.size(), found.damage);
+  names.erase(
+      std::remove_if(names.begin(), names.end(), [&](const std::string& name) { return step_of(name) >= before_step; }),
+      names.end());
+  found.num_checkpoints = names.size();
   std::optional<fs::path> last_resort;
   for (const std::string& name : names) {
     const fs::path dir = run / "checkpoints" / name;
@@ -155,6 +158,17 @@ FoundCheckpoint find_checkpoint(const fs::path& run) {
     found.damage.push_back(last_resort->string() + ": there is no older one, its files are as they should be");
   found.path = last_resort;
   return found;
+}
+
+void check_any_whole(const fs::path& run, const FoundCheckpoint& found) {
+  if (found.path || found.num_checkpoints == 0) return;
+  throw DataError(cat(run.string(), ": none of its ", found.num_checkpoints,
+                      " checkpoints is whole; the newest: ", found.newest_damage));
+}
+
+std::string damage_text(const FoundCheckpoint& found) {
+  if (found.damage.empty() || !found.path) return "";
+  return cat(join(found.damage, "; "), "; taking ", found.path->string());
 }
 
 fs::path write_checkpoint(const fs::path& run, int64_t step, const std::vector<NamedBytes>& files,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,7 +30,12 @@ struct FoundCheckpoint {
   std::string newest_damage;  // what is wrong with the newest checkpoint that is not whole
   size_t num_checkpoints = 0;
 };
-FoundCheckpoint find_checkpoint(const fs::path& run);
+// Only of steps before `before_step`.
+FoundCheckpoint find_checkpoint(const fs::path& run, int64_t before_step = std::numeric_limits<int64_t>::max());
+// Throws DataError where there are checkpoints and none is whole.
+void check_any_whole(const fs::path& run, const FoundCheckpoint& found);
+// One line: what is damaged, and what is taken instead. "" where nothing is.
+std::string damage_text(const FoundCheckpoint& found);
 
 // checkpoints/step_NNNNNN, then LATEST, then the pruning. Returns the folder. Throws IoError; then the checkpoints are
 // as before.

@@ -70,7 +70,9 @@ Policy load_policy(const RunConfig& config, at::Device device) {
   if (config.adapter->init_from.empty()) {
     policy.adapter = Adapter::create(policy.model.sites(), *config.adapter, config.seed, device);
   } else {
-    policy.adapter = Adapter::load(resolve_artefact(config.adapter->init_from), policy.model.sites(), device);
+    Artefact artefact = resolve_artefact(config.adapter->init_from);
+    policy.adapter = Adapter::load(artefact.folder, policy.model.sites(), device);
+    policy.warning = std::move(artefact.warning);
     check_same_shape(*config.adapter, policy.adapter->config());
   }
   return policy;
@@ -78,25 +80,23 @@ Policy load_policy(const RunConfig& config, at::Device device) {
 
 Policy load_policy_from(const fs::path& model_dir, const fs::path& artefact, at::Device device) {
   if (artefact.empty()) return Policy{CausalLm::load(model_dir, device), std::nullopt};
-  const fs::path dir = resolve_artefact(artefact);
-  if (!fs::exists(dir / "adapter_model.safetensors")) return Policy{CausalLm::load(dir, device), std::nullopt};
-  Policy policy{CausalLm::load(model_dir, device), std::nullopt};
-  policy.adapter = Adapter::load(dir, policy.model.sites(), device);
+  const auto [folder, warning] = resolve_artefact(artefact);
+  const bool is_adapter = fs::exists(folder / "adapter_model.safetensors");
+  Policy policy{CausalLm::load(is_adapter ? model_dir : folder, device), std::nullopt, warning};
+  if (is_adapter) policy.adapter = Adapter::load(folder, policy.model.sites(), device);
   return policy;
 }
 
-fs::path resolve_artefact(const fs::path& path) {
+Artefact resolve_artefact(const fs::path& path) {
   if (!fs::is_directory(path))
     throw DataError(cat(path.string(), ": no such folder; want a run, a checkpoint or an adapter folder"));
   if (holds_weights(path)) {
     if (fs::exists(path / "MANIFEST.json")) verify_dir(path);
-    return path;
+    return {path, ""};
   }
   const FoundCheckpoint found = find_checkpoint(path);
-  if (!found.newest_damage.empty()) {
-    throw DataError(cat(found.newest_damage, "; name an older one of ", (path / "checkpoints").string()));
-  }
-  if (found.path) return *found.path;
+  check_any_whole(path, found);
+  if (found.path) return {*found.path, damage_text(found)};
   throw DataError(
       cat(path.string(), ": holds neither adapter_model.safetensors nor model.safetensors nor a run's checkpoints"));
 }

@@ -58,6 +58,10 @@ ExitCode filter_lines(const std::string& input, const std::function<Json(const J
   return result;
 }
 
+void print_warning(const std::string& warning) {
+  if (!warning.empty()) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+}
+
 void flush_stdout() {
   errno = 0;
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return;

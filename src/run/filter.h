@@ -37,6 +37,9 @@ auto located(const std::string& where, const Work& work) {
 // Throws IoError when what was printed did not reach stdout.
 void flush_stdout();
 
+// "warning: ..." on stderr, where there is one.
+void print_warning(const std::string& warning);
+
 // The ids of {"ids": [...]}, each an integer in [0, vocab_size). Throws DataError.
 std::vector<int64_t> ids_of(const Json& line, const std::string& where, int64_t vocab_size);
 

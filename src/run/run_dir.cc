@@ -132,9 +132,7 @@ void RunDir::choose_checkpoint() {
   const FoundCheckpoint found = find_checkpoint(path_);
   warnings_.insert(warnings_.end(), found.damage.begin(), found.damage.end());
   checkpoint_ = found.path;
-  if (checkpoint_ || found.num_checkpoints == 0) return;
-  throw DataError(cat(path_.string(), ": none of its ", found.num_checkpoints,
-                      " checkpoints is whole; the newest: ", found.newest_damage));
+  check_any_whole(path_, found);
 }
 
 Json RunDir::cursors() {

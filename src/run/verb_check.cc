@@ -5,6 +5,7 @@
 #include "noregret/run/experiment.h"
 #include "noregret/tensor/device.h"
 #include "noregret/train/lr_law.h"
+#include "run/filter.h"
 #include "run/preflight.h"
 #include "run/verbs.h"
 
@@ -13,7 +14,8 @@ namespace noregret {
 ExitCode run_check(const std::string& config_path, const std::vector<std::string>& set, const RewardHost& host) {
   const RunConfig config = load_run_config(config_path, set);
   const Inputs inputs = load_inputs(config, host);
-  if (config.adapter && !config.adapter->init_from.empty()) resolve_artefact(config.adapter->init_from);
+  if (config.adapter && !config.adapter->init_from.empty())
+    print_warning(resolve_artefact(config.adapter->init_from).warning);
   check_inputs(config, inputs);
   parse_device(config.device);
   if (inputs.tasks) {

@@ -9,6 +9,7 @@
 #include "noregret/run/reporter.h"
 #include "noregret/run/signals.h"
 #include "noregret/tensor/device.h"
+#include "run/filter.h"
 #include "run/preflight.h"
 #include "run/verbs.h"
 
@@ -34,6 +35,7 @@ ExitCode run_eval(const EvalArgs& args, const RewardHost& host) {
     throw IoError(cat("--output ", args.output, ": its folder does not exist; make it or name another"));
   }
   const Policy policy = policy_to_evaluate(config, args.adapter, device);
+  print_warning(policy.warning);
   check_vocabulary(inputs.tokenizer, policy.model.config(), args.adapter.empty() ? config.model.path : args.adapter);
   const Evaluator evaluator(rollout_context(inputs, policy, config.seed), config.eval, config.rollout.max_new_tokens,
                             max_batch_of(config.rollout, device.is_cuda()));

@@ -12,6 +12,7 @@
 #include "noregret/run/experiment.h"
 #include "noregret/tensor/device.h"
 #include "noregret/train/learner.h"
+#include "run/filter.h"
 #include "run/verbs.h"
 
 namespace noregret {
@@ -28,7 +29,9 @@ struct Source {
 
 Source find_source(const std::string& path) {
   Source source;
-  source.checkpoint = resolve_artefact(path);
+  const Artefact artefact = resolve_artefact(path);
+  print_warning(artefact.warning);
+  source.checkpoint = artefact.folder;
   const fs::path absolute = fs::absolute(source.checkpoint).lexically_normal();
   const fs::path run = absolute.has_filename() ? absolute.parent_path().parent_path()
                                                : absolute.parent_path().parent_path().parent_path();

@@ -24,6 +24,7 @@ class Answerer {
         policy_(load_policy_from(args.model_dir, args.adapter, parse_device(args.device))) {
     options_.max_new_tokens = args.max_new_tokens;
     options_.temperature = args.temperature;
+    print_warning(policy_.warning);
     check_vocabulary(tokenizer_, policy_.model.config(), args.model_dir);
     options_.stop_ids = chat_.stop_ids(tokenizer_);
     for (const int64_t id : policy_.model.config().eos_token_ids) options_.stop_ids.push_back(id);

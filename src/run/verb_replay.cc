@@ -8,6 +8,7 @@
 #include "noregret/run/trainer.h"
 #include "noregret/tensor/device.h"
 #include "run/checkpoint_store.h"
+#include "run/filter.h"
 #include "run/manifest.h"
 #include "run/verbs.h"
 
@@ -47,15 +48,15 @@ Json metrics_of_step(const fs::path& run, int64_t step) {
 }
 
 // What the run wrote up to the newest checkpoint before the step, as a run directory to go on from. Without such a
-// checkpoint the run begins anew.
-void copy_run_before(const fs::path& run, int64_t step, const fs::path& to) {
+// checkpoint the run begins anew. Returns one line on newer ones that are damaged, or "". Throws DataError.
+std::string copy_run_before(const fs::path& run, int64_t step, const fs::path& to) {
   for (const char* name : {"manifest.json", "metrics.jsonl", "timing.jsonl"}) fs::copy_file(run / name, to / name);
-  for (const std::string& name : checkpoint_names(run)) {
-    if (step_of(name) >= step || is_replaced(name)) continue;
-    verify_dir(run / "checkpoints" / name);
-    fs::copy(run / "checkpoints" / name, to / "checkpoints" / name, fs::copy_options::recursive);
-    return;
+  const FoundCheckpoint found = find_checkpoint(run, step);
+  check_any_whole(run, found);
+  if (found.path) {
+    fs::copy(*found.path, to / "checkpoints" / found.path->filename(), fs::copy_options::recursive);
   }
+  return damage_text(found);
 }
 
 std::vector<std::string> differences_of_metrics(const fs::path& run, const fs::path& again, int64_t step) {
@@ -103,7 +104,8 @@ ExitCode run_replay(const ReplayArgs& args, const RewardHost& host) {
   Policy policy = load_policy(config, device);
 
   const ReplayFolder folder;
-  copy_run_before(run, args.step, folder.path());
+  print_warning(policy.warning);
+  print_warning(copy_run_before(run, args.step, folder.path()));
   RunDir again({.path = folder.path(),
                 .config = write_fields(config),
                 .manifest = make_manifest(config, inputs, policy, device_name(device)),

@@ -46,6 +46,7 @@ ExitCode run_score(const ScoreArgs& args) {
   set_num_threads(static_cast<int>(args.threads));
   const Tokenizer tokenizer = Tokenizer::load(args.model_dir);
   const Policy policy = load_policy_from(args.model_dir, args.adapter, parse_device(args.device));
+  print_warning(policy.warning);
   check_vocabulary(tokenizer, policy.model.config(), args.model_dir);
   return filter_lines(args.input, [&](const Json& line, const std::string& where) {
     if (line.contains("ids"))

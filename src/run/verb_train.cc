@@ -94,6 +94,7 @@ ExitCode run_train(const TrainArgs& args, const RewardHost& host) {
   if (inputs.tasks) inputs.tasks->keep_output(run_dir.log_file());
   reporter.line(cat("noregret ", version_text(), " on ", device_name(device), ": ", args.config, " in ",
                     run_dir.path().string()));
+  if (!policy.warning.empty()) reporter.warn(policy.warning);
   for (const std::string& warning : run_dir.warnings()) reporter.warn(warning);
   if (inputs.tasks) {
     for (const std::string& note : inputs.tasks->notes()) reporter.line(note);

@@ -100,7 +100,7 @@ BadInputTable& runs() {
       {"ExportOfAModel", {"export", "model", "out"}, kData, {"model", "no run"}},
       {"ExportOfAnAdapter", {"export", "adapter", "out"}, kData, {"adapter", "no run"}},
       {"ExportOfADamagedCheckpoint",
-       {"export", "runs/it", "out"},
+       {"export", "runs/it/checkpoints/step_000001", "out"},
        kData,
        {"adapter_model.safetensors", "MANIFEST.json"},
        run_and([](const fs::path& run) { cut_in_half(run / "checkpoints/step_000001/adapter_model.safetensors"); })},

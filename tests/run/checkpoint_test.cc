@@ -138,10 +138,30 @@ TEST_F(CheckpointTest, AFolderWithoutWeightsIsNone) {
   EXPECT_THAT(message_of<DataError>([&] { resolve_artefact(dir_.path() / "no"); }), HasSubstr("no such folder"));
 }
 
-TEST_F(CheckpointTest, ADamagedCheckpointIsNoArtefact) {
+TEST_F(CheckpointTest, InsteadOfADamagedCheckpointTheOlderOneIsTakenAndTold) {
   train(config(true), run_dir("run"), letters());
-  fs::resize_file(newest_checkpoint(run_dir("run")) / "adapter_model.safetensors", 50);
-  EXPECT_THAT(message_of<DataError>([&] { resolve_artefact(run_dir("run")); }), HasSubstr("adapter_model.safetensors"));
+  const fs::path damaged = newest_checkpoint(run_dir("run"));
+  fs::resize_file(damaged / "adapter_model.safetensors", 50);
+  const Artefact artefact = resolve_artefact(run_dir("run"));
+  EXPECT_EQ(artefact.folder.filename(), "step_000000");
+  EXPECT_EQ(std::count(artefact.warning.begin(), artefact.warning.end(), '\n'), 0);
+  EXPECT_THAT(artefact.warning,
+              testing::AllOf(testing::StartsWith((damaged / "adapter_model.safetensors: 50 bytes").string()),
+                             testing::EndsWith("; taking " + artefact.folder.string())));
+  EXPECT_EQ(load_policy_from(model_dir(), run_dir("run"), at::kCPU).warning, artefact.warning);
+  RunConfig next = config(true);
+  next.adapter->init_from = run_dir("run").string();
+  EXPECT_EQ(load_policy(next, at::kCPU).warning, artefact.warning);
+}
+
+TEST_F(CheckpointTest, ADamagedCheckpointThatIsNamedItselfIsNone) {
+  train(config(true), run_dir("run"), letters());
+  const fs::path damaged = newest_checkpoint(run_dir("run"));
+  fs::resize_file(damaged / "adapter_model.safetensors", 50);
+  EXPECT_THAT(message_of<DataError>([&] { resolve_artefact(damaged); }), HasSubstr("adapter_model.safetensors"));
+  fs::resize_file(run_dir("run") / "checkpoints/step_000000/state.json", 5);
+  EXPECT_THAT(message_of<DataError>([&] { resolve_artefact(run_dir("run")); }),
+              HasSubstr("none of its 2 checkpoints is whole; the newest: "));
 }
 
 TEST_F(CheckpointTest, AStartAdapterOfAnotherRankIsRefused) {

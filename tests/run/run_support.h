@@ -184,7 +184,11 @@ inline std::vector<Json> metrics_in(const fs::path& run_dir) {
 }
 
 // The newest checkpoint of a run, verified.
-inline fs::path newest_checkpoint(const fs::path& run_dir) { return resolve_artefact(run_dir); }
+inline fs::path newest_checkpoint(const fs::path& run_dir) {
+  const Artefact artefact = resolve_artefact(run_dir);
+  EXPECT_EQ(artefact.warning, "");
+  return artefact.folder;
+}
 
 // Everything that a run computed: its metrics, and the weights and moments of its newest checkpoint.
 inline std::vector<std::string> results_of(const fs::path& run_dir) {

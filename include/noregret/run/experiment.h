@@ -29,6 +29,7 @@ Inputs load_inputs(const RunConfig& config, const RewardHost& host);
 struct Policy {
   CausalLm model;
   std::optional<Adapter> adapter;
+  std::string warning = "";    // about the artefact that it was loaded from
   AdapterStack stack() const;  // empty without an adapter
   std::string digest() const;  // of what is trained: the adapter, or the whole model
 };
@@ -41,8 +42,13 @@ Policy load_policy(const RunConfig& config, at::Device device);
 Policy load_policy_from(const std::filesystem::path& model_dir, const std::filesystem::path& artefact,
                         at::Device device);
 
-// The folder with the weights: `path` itself, or the newest checkpoint of a run folder. Throws DataError.
-std::filesystem::path resolve_artefact(const std::filesystem::path& path);
+// The folder with the weights: `path` itself, or the newest whole checkpoint of a run folder, and one line on newer
+// ones that are damaged, or "". Throws DataError.
+struct Artefact {
+  std::filesystem::path folder;
+  std::string warning;
+};
+Artefact resolve_artefact(const std::filesystem::path& path);
 
 RolloutContext rollout_context(const Inputs& inputs, const Policy& policy, uint64_t seed);
 
