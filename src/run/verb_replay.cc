@@ -1,3 +1,4 @@
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -97,6 +98,7 @@ ExitCode run_replay(const ReplayArgs& args, const RewardHost& host) {
   config.optimizer.lr = dump_json(json_at(line, "optim/lr", args.run));  // another since, perhaps
   config.log.samples_every = 0;
   if (args.threads) config.threads = *args.threads;
+  umask(S_IRWXG | S_IRWXO);  // the copy is as private as the run
   SignalGuard signals;
   set_num_threads(static_cast<int>(config.threads));
   const at::Device device = parse_device(config.device);

@@ -1,3 +1,4 @@
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -66,6 +67,7 @@ void tell_stall(const std::string& phase, double seconds, bool is_over) {
 }  // namespace
 
 ExitCode run_train(const TrainArgs& args, const RewardHost& host) {
+  umask(S_IRWXG | S_IRWXO);  // a run holds prompts, answers and weights
   SignalGuard signals;
   RunConfig config = load_run_config(args.config, args.set);
   if (args.steps) config.train.steps = *args.steps;

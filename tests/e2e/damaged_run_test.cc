@@ -1,4 +1,6 @@
-// Runs whose newest checkpoint is damaged.
+// Runs whose newest checkpoint is damaged, and who may read a run.
+#include <sys/stat.h>
+
 #include "tests/e2e/bad_input.h"
 
 namespace noregret::e2e {
@@ -68,6 +70,34 @@ TEST(ReplayOfADamagedRun, StartsFromTheOlderCheckpoint) {
                                 HasSubstr("; taking run/checkpoints/step_000000\n")));
   cut_in_half(folder.path() / "run/checkpoints/step_000000/optimizer.safetensors");
   EXPECT_EQ(run(folder.path(), {"replay", "run", "--step", "3"}).exit_code, 65);
+}
+
+// --- Who may read it
+
+class Umask {
+ public:
+  explicit Umask(mode_t mask) : before_(umask(mask)) {}
+  ~Umask() { umask(before_); }
+
+ private:
+  mode_t before_;
+};
+
+TEST(PrivateRun, NobodyElseMayReadItWhateverTheUmask) {
+  for (const mode_t mask : {0, 022, 027}) {
+    const WorkDir folder;
+    const Umask all(mask);
+    output_of(folder.path(), {"train", "rl.yaml", "--run-dir", "run", "--steps", "2"});
+    EXPECT_EQ(fs::status(folder.path() / "run").permissions(), fs::perms::owner_all);
+    for (const auto& entry : fs::recursive_directory_iterator(folder.path() / "run")) {
+      const fs::perms want =
+          entry.is_directory() ? fs::perms::owner_all : fs::perms::owner_read | fs::perms::owner_write;
+      EXPECT_EQ(entry.status().permissions(), want) << entry.path();
+    }
+    output_of(folder.path(), {"export", "run", "out"});
+    EXPECT_EQ(static_cast<mode_t>(fs::status(folder.path() / "out").permissions()), 0777 & ~mask);
+    EXPECT_EQ(static_cast<mode_t>(fs::status(folder.path() / "out/adapter_config.json").permissions()), 0666 & ~mask);
+  }
 }
 
 }  // namespace
