@@ -187,6 +187,19 @@ void write_latest(const fs::path& run, const std::string& name, const std::strin
   write_file_atomic(run / "LATEST", cat(name, " ", manifest_sha256, "\n"));
 }
 
+void mend_latest(const fs::path& run, const FoundCheckpoint& found) {
+  if (!found.path || !found.newest_damage.empty()) return;
+  const std::string name = found.path->filename().string();
+  if (is_replaced(name)) return;
+  const std::string manifest_sha256 = sha256_file(*found.path / "MANIFEST.json");
+  try {
+    const Latest latest = read_latest(run);
+    if (latest.name == name && latest.manifest_sha256 == manifest_sha256) return;
+  } catch (const DataError&) {  // told by find_checkpoint()
+  }
+  write_latest(run, name, manifest_sha256);
+}
+
 void prune_checkpoints(const fs::path& run, const Retention& retention, const std::string& latest) {
   const std::vector<std::string> names = checkpoint_names(run);
   const std::vector<std::string> best = best_checkpoints(run, names, retention.keep_best);

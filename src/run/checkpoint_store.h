@@ -37,6 +37,10 @@ void check_any_whole(const fs::path& run, const FoundCheckpoint& found);
 // One line: what is damaged, and what is taken instead. "" where nothing is.
 std::string damage_text(const FoundCheckpoint& found);
 
+// Makes LATEST name the newest checkpoint where that was taken and LATEST names another, or is damaged: a process that
+// is killed between the two leaves it so, and a run that is done saves no more. Throws IoError.
+void mend_latest(const fs::path& run, const FoundCheckpoint& found);
+
 // checkpoints/step_NNNNNN, then LATEST, then the pruning. Returns the folder. Throws IoError; then the checkpoints are
 // as before.
 fs::path write_checkpoint(const fs::path& run, int64_t step, const std::vector<NamedBytes>& files,

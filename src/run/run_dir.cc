@@ -133,6 +133,11 @@ void RunDir::choose_checkpoint() {
   warnings_.insert(warnings_.end(), found.damage.begin(), found.damage.end());
   checkpoint_ = found.path;
   check_any_whole(path_, found);
+  try {
+    mend_latest(path_, found);
+  } catch (const IoError& e) {
+    warnings_.push_back(e.what());
+  }
 }
 
 Json RunDir::cursors() {

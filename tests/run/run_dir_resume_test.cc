@@ -41,6 +41,31 @@ TEST_F(RunDirResumeTest, GoesOnFromTheNewestCheckpoint) {
   EXPECT_THAT(run.warnings(), IsEmpty());
 }
 
+// A process is killed when the checkpoint is whole and LATEST still names the one before.
+TEST_F(RunDirResumeTest, LatestIsMadeToNameTheCheckpointThatIsTaken) {
+  run_steps(1, 2);
+  const std::string before = text_of(path_ / "LATEST");
+  run_steps(3, 3);
+  const std::string after = text_of(path_ / "LATEST");
+  for (const std::string& left : {before, std::string("nonsense"), std::string()}) {
+    if (left.empty()) {
+      fs::remove(path_ / "LATEST");
+    } else {
+      std::ofstream(path_ / "LATEST") << left;
+    }
+    EXPECT_EQ(RunDir(setup_).checkpoint(), checkpoint(3));
+    EXPECT_EQ(text_of(path_ / "LATEST"), after) << left;
+  }
+}
+
+TEST_F(RunDirResumeTest, ADamagedNewestCheckpointKeepsItsLatest) {
+  run_steps(1, 3);
+  const std::string latest = text_of(path_ / "LATEST");
+  flip_a_bit(checkpoint(3) / "state.json");
+  EXPECT_EQ(RunDir(setup_).checkpoint(), checkpoint(2));
+  EXPECT_EQ(text_of(path_ / "LATEST"), latest);
+}
+
 TEST_F(RunDirResumeTest, LinesBeyondTheCheckpointAreCutOff) {
   run_steps(1, 2);
   const std::string metrics = text_of(path_ / "metrics.jsonl");
