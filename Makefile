@@ -8,6 +8,7 @@ FUZZ ?=
 FUZZ_INPUTS ?= 1000000
 FUZZ_SECONDS ?= 0
 TORCH_FREE = base config format text grade http kernels reward rewards build fuzz
+THREADED = grade http kernels reward rewards text
 
 .PHONY: help setup build models quickstart test parity soak base bench fuzz sanitize cuda-compile format clean
 
@@ -65,15 +66,16 @@ bench:  ## build the benchmarks into build-bench/ and time the kernels (bench/RE
 	cmake --build build-bench -j $(JOBS) --target bench
 	build-bench/kernels_bench
 
-fuzz:  ## FUZZ_INPUTS hostile inputs, or FUZZ_SECONDS, through each reader of FUZZ under ASan and UBSan, in build-fuzz
-	scripts/setup.sh --fuzz
-	cmake --preset fuzz $(CMAKE_FLAGS)
-	cmake --build build-fuzz -j $(JOBS) --target fuzz
-	scripts/fuzz.sh build-fuzz $(FUZZ_INPUTS) $(FUZZ_SECONDS) $(FUZZ)
+fuzz:  ## FUZZ_INPUTS hostile inputs, or FUZZ_SECONDS, through each reader of FUZZ under ASan and UBSan, in build-asan
+	scripts/setup.sh --clang
+	cmake --preset asan $(CMAKE_FLAGS)
+	cmake --build build-asan -j $(JOBS) --target fuzz
+	scripts/fuzz.sh build-asan $(JOBS) $(FUZZ_INPUTS) $(FUZZ_SECONDS) $(FUZZ)
 
-sanitize: setup  ## the suites without LibTorch under ASan, LSan and UBSan, in build-asan, and under TSan, in build-tsan
+sanitize:  ## the suites without LibTorch under ASan, LSan and UBSan, in build-asan; those with threads under TSan, in build-tsan
+	scripts/setup.sh --clang
 	scripts/sanitize.sh asan $(JOBS) $(TORCH_FREE)
-	scripts/sanitize.sh tsan $(JOBS) $(TORCH_FREE)
+	scripts/sanitize.sh tsan $(JOBS) $(THREADED)
 
 cuda-compile:  ## compile the CUDA build into build-cuda and run its CPU tests (needs a CUDA toolkit, no GPU)
 	scripts/setup.sh --cuda
@@ -85,4 +87,4 @@ format:  ## clang-format all C++ sources
 	clang-format -i $$(git ls-files '*.cc' '*.h' '*.cu' '*.cuh')
 
 clean:  ## remove build folders; runs, models and downloads stay
-	rm -rf $(BUILD) build-asan build-bench build-cuda build-fuzz build-gpu build-tsan
+	rm -rf $(BUILD) build-asan build-bench build-cuda build-gpu build-tsan

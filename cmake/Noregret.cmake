@@ -1,12 +1,13 @@
 option(NOREGRET_WERROR "Warnings in our own sources are errors" ON)
 
-# Sanitizers, for all that is compiled here (CMakePresets.json: asan, tsan, fuzz). They stand in for _FORTIFY_SOURCE, which hides
-# calls from them.
+# Sanitizers, for all that is compiled here (CMakePresets.json: asan, tsan). They stand in for _FORTIFY_SOURCE, which hides calls
+# from them.
 set(NOREGRET_SANITIZE "" CACHE STRING "Sanitizers of our own code, as -fsanitize takes them")
 option(NOREGRET_FUZZ "Build the libFuzzer programs too; needs clang (make fuzz)" OFF)
 if(NOREGRET_SANITIZE)
   add_compile_options(-fsanitize=${NOREGRET_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1
                       $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)  # instrumented code misleads it
+  add_compile_definitions(NOREGRET_SANITIZED)
   add_link_options(-fsanitize=${NOREGRET_SANITIZE})
 endif()
 if(NOREGRET_FUZZ)
@@ -30,19 +31,35 @@ target_link_options(noregret_flags INTERFACE -Wl,-z,relro,-z,now)
 
 file(WRITE ${CMAKE_BINARY_DIR}/empty.cc "")
 
-# LibTorch's headers take most of the compile time of the files that need them, so they are parsed once, in a target of their own: a
-# precompiled header that is built with a macro is of no use without it. The sources still include what they use.
-add_library(noregret_torch_headers OBJECT ${CMAKE_BINARY_DIR}/empty.cc)
-target_link_libraries(noregret_torch_headers PRIVATE nr::torch noregret_flags)
-target_compile_options(noregret_torch_headers PRIVATE -fPIC -fpch-preprocess)
-target_precompile_headers(noregret_torch_headers PRIVATE
-  <ATen/core/Tensor.h> <ATen/ops/empty.h> <ATen/ops/zeros.h> <ATen/ops/cat.h> <ATen/ops/tensor.h>
-  <torch/csrc/autograd/custom_function.h> <functional> <map> <optional> <string> <vector>)
-
-function(noregret_use_torch_headers target)
-  target_compile_options(${target} PRIVATE -fPIC -fpch-preprocess)
-  target_precompile_headers(${target} REUSE_FROM noregret_torch_headers)
+# Headers that take most of the compile time of the files that need them are parsed once, in a target of their own: a precompiled
+# header that is built with a macro is of no use without it. The sources still include what they use.
+# LIBS: whose include folders; OPTIONS: of all files that use it; HEADERS: what it holds.
+function(noregret_precompile name)
+  cmake_parse_arguments(arg "" "" "LIBS;OPTIONS;HEADERS" ${ARGN})
+  set(options -fPIC $<$<CXX_COMPILER_ID:GNU>:-fpch-preprocess> ${arg_OPTIONS})
+  add_library(noregret_${name}_headers OBJECT ${CMAKE_BINARY_DIR}/empty.cc)
+  target_link_libraries(noregret_${name}_headers PRIVATE ${arg_LIBS} noregret_flags)
+  target_compile_options(noregret_${name}_headers PRIVATE ${options})
+  target_precompile_headers(noregret_${name}_headers PRIVATE ${arg_HEADERS})
+  set_target_properties(noregret_${name}_headers PROPERTIES NOREGRET_OPTIONS "${options}")
 endfunction()
+
+function(noregret_use_headers target name)
+  get_target_property(options noregret_${name}_headers NOREGRET_OPTIONS)
+  target_compile_options(${target} PRIVATE ${options})
+  target_precompile_headers(${target} REUSE_FROM noregret_${name}_headers)
+endfunction()
+
+# Tests check more than they compute, so the compiler's time counts more there than theirs.
+set(noregret_test_options -O1)
+if(NOREGRET_SANITIZE)
+  set(noregret_test_options -O0)
+endif()
+set(noregret_json_headers <nlohmann/json.hpp> <functional> <map> <optional> <string> <vector>)
+set(noregret_tensor_headers <ATen/core/Tensor.h> <ATen/ops/empty.h> <ATen/ops/zeros.h> <ATen/ops/cat.h> <ATen/ops/tensor.h>
+  <torch/csrc/autograd/custom_function.h>)
+set(noregret_gtest_headers <gmock/gmock.h> <gtest/gtest.h>)
+noregret_precompile(torch LIBS nr::torch nr::json HEADERS ${noregret_tensor_headers} ${noregret_json_headers})
 
 function(noregret_module name)
   cmake_parse_arguments(arg "" "" "DEPS;LIBS" ${ARGN})
@@ -53,7 +70,7 @@ function(noregret_module name)
   list(TRANSFORM arg_DEPS PREPEND noregret_)
   target_link_libraries(noregret_${name} PUBLIC ${arg_DEPS} ${arg_LIBS} PRIVATE noregret_flags)
   if("noregret_tensor" IN_LIST arg_DEPS OR name STREQUAL "tensor")
-    noregret_use_torch_headers(noregret_${name})
+    noregret_use_headers(noregret_${name} torch)
   endif()
 endfunction()
 
@@ -65,7 +82,7 @@ function(noregret_envs)
   target_include_directories(noregret_envs PUBLIC ${CMAKE_SOURCE_DIR})
   list(TRANSFORM arg_DEPS PREPEND noregret_)
   target_link_libraries(noregret_envs PUBLIC ${arg_DEPS} PRIVATE noregret_flags)
-  noregret_use_torch_headers(noregret_envs)
+  noregret_use_headers(noregret_envs torch)
 endfunction()
 
 # rewards/<name>/*.cc becomes build/rewards/lib<name>.so; only the query function is visible.
@@ -136,6 +153,10 @@ endfunction()
 # tests/build links none of our libraries; tests/gpu has the label gpu.
 function(noregret_tests)
   find_package(GTest REQUIRED)
+  noregret_precompile(test LIBS GTest::gmock nr::json OPTIONS ${noregret_test_options}
+    HEADERS ${noregret_gtest_headers} ${noregret_json_headers})
+  noregret_precompile(torch_test LIBS GTest::gmock nr::torch nr::json OPTIONS ${noregret_test_options}
+    HEADERS ${noregret_gtest_headers} ${noregret_tensor_headers} ${noregret_json_headers})
   noregret_test_plugins()
   file(GLOB folders CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR}/tests ${CMAKE_SOURCE_DIR}/tests/*)
   foreach(name ${folders})
@@ -169,7 +190,9 @@ function(noregret_tests)
     endif()
     add_test(NAME ${name} COMMAND ${target})
     if(name MATCHES "^(tensor|nn|objective|rollout|train|run|gpu)$")
-      noregret_use_torch_headers(${target})
+      noregret_use_headers(${target} torch_test)
+    elseif(library)
+      noregret_use_headers(${target} test)
     endif()
     if(name STREQUAL "gpu")
       set_tests_properties(gpu PROPERTIES LABELS gpu)

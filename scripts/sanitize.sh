@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds test programs that link no LibTorch with sanitizers, runs them all, and ends with 1 where one of them fails.
+# Builds test programs with sanitizers, runs them all, and ends with 1 where one of them fails.
 #
 #   scripts/sanitize.sh asan|tsan JOBS SUITE...
 set -euo pipefail
@@ -13,4 +13,4 @@ export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:check_initialization_o
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=second_deadlock_stack=1
 suites=$(IFS='|' && echo "$*")
-scripts/run_tests.sh "$build" -R "^($suites)\$"
+scripts/run_tests.sh "$build" -j "$jobs" -R "^($suites)\$"

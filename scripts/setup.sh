@@ -2,12 +2,12 @@
 # Installs what the build needs: Debian packages, LibTorch 2.11 in .deps/site, SmolLM2-135M in .deps/smollm2.gguf.
 # Asks nothing, does only what is missing, and exits with 70 where it cannot go on.
 #
-#   scripts/setup.sh [--cuda|--bench|--fuzz]
+#   scripts/setup.sh [--cuda|--bench|--clang]
 #
 # --cuda   also takes LibTorch's CUDA libraries: with a toolkit's, enough to compile a CUDA build and run it on the CPU
 #          (scripts/gpu_check.sh runs one on a GPU).
 # --bench  also takes what the benchmarks need (bench/README.md).
-# --fuzz   also takes clang, for libFuzzer (make fuzz).
+# --clang  also takes clang, for libFuzzer and the sanitizers (make fuzz, make sanitize).
 # A LibTorch of your own: set CMAKE_PREFIX_PATH to its folder, here and for the build.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -105,8 +105,8 @@ main() {
     '') ;;
     --cuda) parts=cuda ;;
     --bench) PACKAGES+=(libbenchmark-dev) ;;
-    --fuzz) PACKAGES+=(clang libclang-rt-14-dev) ;;
-    *) echo "usage: scripts/setup.sh [--cuda|--bench|--fuzz]" >&2; exit 64 ;;
+    --clang) PACKAGES+=(clang libclang-rt-14-dev) ;;
+    *) echo "usage: scripts/setup.sh [--cuda|--bench|--clang]" >&2; exit 64 ;;
   esac
   install_packages
   mkdir -p .deps

@@ -4,6 +4,9 @@
 #include "noregret/config/yaml.h"
 
 namespace noregret {
+
+template Json write_fields(RunConfig);
+
 namespace {
 
 namespace fs = std::filesystem;

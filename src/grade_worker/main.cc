@@ -17,7 +17,7 @@ namespace noregret::math {
 namespace {
 
 constexpr int kSocket = 0;
-constexpr rlim_t kMemory = rlim_t{512} << 20;
+[[maybe_unused]] constexpr rlim_t kMemory = rlim_t{512} << 20;
 
 void set_limit(int resource, rlim_t value) {
   const rlimit limit{value, value};
@@ -75,7 +75,9 @@ int main() {
   }
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   noregret::math::set_limit(RLIMIT_CORE, 0);
+#ifndef NOREGRET_SANITIZED  // a sanitizer's shadow is terabytes of address space
   noregret::math::set_limit(RLIMIT_AS, noregret::math::kMemory);
+#endif
   noregret::math::set_limit(RLIMIT_FSIZE, 0);
   return noregret::math::serve();
 }

@@ -63,7 +63,7 @@ void limit_all(rlim_t memory_mb) {
   limit(RLIMIT_CORE, 0);
   limit(RLIMIT_FSIZE, kMaxFileBytes);
   limit(RLIMIT_NOFILE, kMaxOpenFiles);
-#ifndef __SANITIZE_ADDRESS__  // whose shadow is terabytes of address space
+#ifndef NOREGRET_SANITIZED  // a sanitizer's shadow is terabytes of address space
   if (memory_mb > 0) limit(RLIMIT_AS, memory_mb << 20);
 #else
   (void)memory_mb;

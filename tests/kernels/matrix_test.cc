@@ -90,7 +90,7 @@ TEST(Multiply, ARowDependsOnNothingElse) {
         all = product_of(one, 200, {{&weight, x}}, nullptr, 0);
         ASSERT_NO_FATAL_FAILURE(expect_chains(all, 200, {{&weight, x}}, nullptr));
       }
-      for_each_setting([&](ThreadPool& pool) {
+      for_each_setting([&, out = out, in = in](ThreadPool& pool) {
         for (const int64_t num_rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 95, 96, 97, 200}) {
           const std::vector<Input> inputs = {{&weight, {x.begin(), x.begin() + num_rows * in}}};
           const std::vector<float> y = product_of(pool, num_rows, inputs, nullptr, 5);

@@ -145,7 +145,7 @@ TEST(PackedMatrix, PanelsAreAlignedAndEndInZeros) {
             uint32_t word = 0;
             std::memcpy(&word, static_cast<const std::byte*>(p) + lane * 4, 4);
             const int64_t o = panel * 16 + lane;
-            const auto bits = [&](int64_t i) {
+            const auto bits = [&, out = out, in = in](int64_t i) {
               return o < out && i < in ? std::bit_cast<uint32_t>(weight.rows[o * in + i]) : 0u;
             };
             const uint32_t pair = bits(k) >> 16 | (bits(k + 1) & 0xffff0000u);

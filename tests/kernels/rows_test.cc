@@ -40,7 +40,7 @@ TEST(RmsNorm, IsWhatTheFormulaSays) {
   for (const auto& [num_rows, size] : kShapes) {
     const std::vector<float> x = random_values(num_rows * size, 101, -3.0f, 3.0f);
     const std::vector<float> weight = random_values(size, 102);
-    const std::vector<float> result = same_in_all_settings([&](ThreadPool& pool) {
+    const std::vector<float> result = same_in_all_settings([&, num_rows = num_rows, size = size](ThreadPool& pool) {
       std::vector<float> y(x.size() + 16, kCanary), inverse(static_cast<size_t>(num_rows) + 1, kCanary);
       rms_norm(pool, num_rows, size, x.data(), weight.data(), 1e-5f, y.data(), inverse.data());
       return joined({y, inverse});
@@ -98,14 +98,14 @@ TEST(RmsNormBackward, AddsTheSlopes) {
     std::vector<float> inverse;
     for (int64_t r = 0; r < num_rows; ++r)
       inverse.push_back(static_cast<float>(inverse_of(in_f64(std::span(x).subspan(r * size, size)), 1e-3f)));
-    const std::vector<float> result = same_in_all_settings([&](ThreadPool& pool) {
+    const std::vector<float> result = same_in_all_settings([&, num_rows = num_rows, size = size](ThreadPool& pool) {
       std::vector<float> grad = start;
       grad.resize(grad.size() + 16, kCanary);
       rms_norm_backward(pool, num_rows, size, x.data(), weight.data(), inverse.data(), grad_y.data(), grad.data());
       return grad;
     });
     for (int64_t r = 0; r < num_rows; ++r) {
-      const auto loss = [&](const std::vector<double>& row) {
+      const auto loss = [&, size = size](const std::vector<double>& row) {
         double sum = 0;
         for (int64_t i = 0; i < size; ++i) sum += grad_y[r * size + i] * row[i] * weight[i];
         return sum * inverse_of(row, 1e-3f);
@@ -167,7 +167,7 @@ TEST(Swiglu, IsWhatTheFormulaSays) {
   for (const auto& [num_rows, size] : kShapes) {
     const std::vector<float> gate = random_values(num_rows * size, 121, -30.0f, 30.0f);
     const std::vector<float> up = random_values(num_rows * size, 122, -2.0f, 2.0f);
-    const std::vector<float> y = same_in_all_settings([&](ThreadPool& pool) {
+    const std::vector<float> y = same_in_all_settings([&, num_rows = num_rows, size = size](ThreadPool& pool) {
       std::vector<float> result(gate.size() + 16, kCanary);
       swiglu(pool, num_rows, size, gate.data(), up.data(), result.data());
       return result;
@@ -223,7 +223,7 @@ TEST(SwigluBackward, GivesTheSlopes) {
     gate.back() = -30.0f;
     const std::vector<float> up = random_values(num_rows * size, 124, -2.0f, 2.0f);
     const std::vector<float> grad_y = random_values(num_rows * size, 125);
-    const std::vector<float> result = same_in_all_settings([&](ThreadPool& pool) {
+    const std::vector<float> result = same_in_all_settings([&, num_rows = num_rows, size = size](ThreadPool& pool) {
       std::vector<float> grad_gate = gate, grad_up = up;
       swiglu_backward(pool, num_rows, size, grad_gate.data(), grad_up.data(), grad_y.data());
       return joined({grad_gate, grad_up});
@@ -267,11 +267,12 @@ TEST(Rotary, TurnsPairsOfHalvesByTheirAngles) {
     const std::vector<int64_t> positions = positions_of(num_rows);
     const int64_t half = head_dim / 2;
     for (const bool back : {false, true}) {
-      const std::vector<float> y = same_in_all_settings([&](ThreadPool& pool) {
-        std::vector<float> turned = x;
-        rotary(pool, num_rows, num_heads, head_dim, turned.data(), table.data(), positions.data(), back);
-        return turned;
-      });
+      const std::vector<float> y =
+          same_in_all_settings([&, num_rows = num_rows, num_heads = num_heads, head_dim = head_dim](ThreadPool& pool) {
+            std::vector<float> turned = x;
+            rotary(pool, num_rows, num_heads, head_dim, turned.data(), table.data(), positions.data(), back);
+            return turned;
+          });
       for (int64_t i = 0; i < num_rows * num_heads * half; ++i) {
         const int64_t row = i / half / num_heads, first = i / half * head_dim + i % half;
         const double angle = static_cast<double>(positions[row]) * std::pow(10000.0, -2.0 * (i % half) / head_dim);

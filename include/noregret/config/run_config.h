@@ -55,6 +55,9 @@ struct RunConfig {
   }
 };
 
+// Compiled once, in run_config.cc: a compiler takes half a minute for all those fields.
+extern template Json write_fields(RunConfig);
+
 // Reads a config file, applies `--set` assignments, makes paths absolute (values of keys `path`, `*_path`, `init_from`,
 // and plugins that hold a slash: relative to the file, in --set to the working directory), fills in defaults and checks
 // what no single field can. Throws ConfigError with file:line:column.

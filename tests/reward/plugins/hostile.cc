@@ -27,7 +27,7 @@ int overflow(int depth) {
 }
 
 void loop() {
-  while (true) sink = sink + 1;
+  while (true) sink = 1;
 }
 
 void ignore_term() {
