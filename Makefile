@@ -7,7 +7,7 @@ NOREGRET = $(BUILD)/noregret
 FUZZ ?=
 FUZZ_INPUTS ?= 1000000
 FUZZ_SECONDS ?= 0
-TORCH_FREE = base config format text grade http kernels reward rewards build fuzz
+TORCH_FREE = base config format text grade http kernels reward rewards fuzz
 THREADED = grade http kernels reward rewards text
 
 .PHONY: help setup build models quickstart test parity soak base bench fuzz sanitize cuda-compile format clean
@@ -72,7 +72,7 @@ fuzz:  ## FUZZ_INPUTS hostile inputs, or FUZZ_SECONDS, through each reader of FU
 	cmake --build build-asan -j $(JOBS) --target fuzz
 	scripts/fuzz.sh build-asan $(JOBS) $(FUZZ_INPUTS) $(FUZZ_SECONDS) $(FUZZ)
 
-sanitize:  ## the suites without LibTorch under ASan, LSan and UBSan, in build-asan; those with threads under TSan, in build-tsan
+sanitize:  ## suites without LibTorch under ASan, LSan and UBSan (build-asan); those with threads under TSan (build-tsan)
 	scripts/setup.sh --clang
 	scripts/sanitize.sh asan $(JOBS) $(TORCH_FREE)
 	scripts/sanitize.sh tsan $(JOBS) $(THREADED)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Feeds hostile inputs to the readers with libFuzzer, JOBS readers at a time, each beginning with tests/fuzz/corpus/<name>; what
-# it learns is kept in BUILD_DIR/corpus. After a crash, hang (10 s) or leak, whose input is left in BUILD_DIR/found, no other reader
-# begins, and it ends with 1.
+# Feeds hostile inputs to the readers with libFuzzer, JOBS readers at a time, each beginning with tests/fuzz/corpus/<name>;
+# what it learns is kept in BUILD_DIR/corpus. After a crash, hang (10 s) or leak, whose input is left in BUILD_DIR/found, no
+# other reader begins, and it ends with 1.
 #
 #   scripts/fuzz.sh BUILD_DIR JOBS NUM_INPUTS SECONDS [NAME ...]     SECONDS 0: no limit; of YAML 3 tenths of NUM_INPUTS
 set -euo pipefail

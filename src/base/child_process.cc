@@ -17,6 +17,11 @@
 #include "noregret/base/error.h"
 #include "noregret/base/text.h"
 
+#ifdef NOREGRET_SANITIZED  // TSan takes each clone() for a fork, and its own state in the memory that we share for a
+                           // copy
+extern "C" int __clone(int (*)(void*), void*, int, void*, ...);
+#endif
+
 namespace noregret {
 namespace {
 
@@ -76,6 +81,9 @@ pid_t clone_child(Launch& launch, int namespaces) {
   sigset_t before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);  // no handler of ours may run in the child
+#ifdef NOREGRET_SANITIZED
+  constexpr auto* clone = __clone;
+#endif
   const pid_t pid =
       clone(run_child, reinterpret_cast<void*>(end), CLONE_VM | CLONE_VFORK | SIGCHLD | namespaces, &launch);
   const int error = errno;
