@@ -79,7 +79,7 @@ install_libtorch() {
     download_mb=776
   fi
   check_disk_space .deps $need_mb
-  temp=$(mktemp -d .deps/tmp.XXXXXX)
+  temp=$(mktemp -d .deps/tmp.XXXXXX)  # not local: the trap needs it when the script ends
   trap 'rm -rf "$temp"' EXIT
   say "downloading $(grep -hoE '^[a-z].*==[^ ]*' "${wheels[@]}" | paste -sd ' ') ($download_mb MB)"
   for list in "${wheels[@]}"; do download_wheels "$list" "$temp"; done

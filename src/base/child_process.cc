@@ -17,8 +17,8 @@
 #include "noregret/base/error.h"
 #include "noregret/base/text.h"
 
-#ifdef NOREGRET_SANITIZED  // TSan takes each clone() for a fork, and its own state in the memory that we share for a
-                           // copy
+// TSan takes each clone() for a fork, and its own state, in memory that parent and child share here, for a copy.
+#ifdef NOREGRET_SANITIZED
 extern "C" int __clone(int (*)(void*), void*, int, void*, ...);
 #endif
 

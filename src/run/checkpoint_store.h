@@ -42,7 +42,7 @@ std::string damage_text(const FoundCheckpoint& found);
 void mend_latest(const fs::path& run, const FoundCheckpoint& found);
 
 // checkpoints/step_NNNNNN, then LATEST, then the pruning. Returns the folder. Throws IoError; then the checkpoints are
-// as before.
+// as before, and where LATEST alone could not be written there is the new one too.
 fs::path write_checkpoint(const fs::path& run, int64_t step, const std::vector<NamedBytes>& files,
                           const Retention& retention);
 

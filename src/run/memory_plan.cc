@@ -139,7 +139,8 @@ MemoryPlan plan_memory(const RunConfig& config, const ModelShapes& shapes) {
 
 BatchSizes sizes_that_fit(RunConfig config, const ModelShapes& shapes, double free_bytes) {
   const MemoryPlan plan = plan_memory(config, shapes);
-  const double room = kUsable * free_bytes - plan.process - plan.trained;
+  const double workspaces = on_cuda(shapes) ? plan.process : 0.0;  // on the CPU the program is there already
+  const double room = kUsable * free_bytes - workspaces - plan.trained;
   BatchSizes sizes;
   sizes.max_batch = largest(max_batch_of(config.rollout, on_cuda(shapes)), [&](int64_t size) {
     config.rollout.max_batch = size;
