@@ -4,6 +4,8 @@
 # other reader begins, and it ends with 1.
 #
 #   scripts/fuzz.sh BUILD_DIR JOBS NUM_INPUTS SECONDS [NAME ...]     SECONDS 0: no limit; of YAML 3 tenths of NUM_INPUTS
+#
+# FUZZ_SEED makes the inputs the same again; without it, or 0, they are others each time.
 set -euo pipefail
 build=$1 jobs=$2 num_inputs=$3 seconds=$4
 shift 4
@@ -16,8 +18,9 @@ fuzz() {
   mkdir -p "$build/found" "$build/corpus/$name"
   if [[ $name == yaml ]]; then runs=$(((num_inputs * 3 + 9) / 10)); fi
   if [[ $name == grader ]]; then max_bytes=512; fi # an answer; a comparison takes longer than a reader
-  if ! "$build/${name}_fuzz" -runs="$runs" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -max_len=$max_bytes \
-    -dict="tests/fuzz/dictionaries/$name" -artifact_prefix="$build/found/$name-" -print_final_stats=1 -verbosity=0 -print_funcs=0 \
+  if ! "$build/${name}_fuzz" -seed="${FUZZ_SEED:-0}" -runs="$runs" -max_total_time="$seconds" -max_len=$max_bytes \
+    -timeout=10 -rss_limit_mb=2048 -dict="tests/fuzz/dictionaries/$name" -artifact_prefix="$build/found/$name-" \
+    -print_final_stats=1 -verbosity=0 -print_funcs=0 \
     "$build/corpus/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1; then
     tail -60 "$log" >&2
     echo "fuzz: $name failed; its input is in $build/found, the whole of its words in $log" >&2

@@ -60,7 +60,9 @@ class LlamaKeys {
       const bool is_zero = value == GgufValue(int64_t{0}) || value == GgufValue(false);
       const bool is_harmless =
           std::any_of(kZeroKeys.begin(), kZeroKeys.end(), is_name) && (is_zero || name == "rope.scaling.finetuned");
-      if (!is_harmless) fail(name, "is there, which may change the maths and is not supported");
+      if (is_harmless) continue;
+      throw DataError(cat(file_.path().string(), ": key ", quoted(key),
+                          " is there, which may change the maths and is not supported"));
     }
   }
 
