@@ -10,6 +10,9 @@ namespace {
 
 // Keys and values of a long sequence come from memory; asked for ahead, they come while the last ones are used.
 constexpr int64_t kPagesAhead = 6;
+// More queries than the innermost loop takes at once go over so many pages together, which stay in the innermost cache.
+constexpr int64_t kFewQueries = 6;
+constexpr int64_t kPagesAtOnce = 12;
 void fetch(const void* first, int64_t num_floats) {
   const auto* p = static_cast<const float*>(first);
   for (int64_t i = 0; i < num_floats; i += 16) __builtin_prefetch(p + i);
@@ -104,26 +107,23 @@ class GroupAttention {
 
   // Sums over keys from `page` to `num_keys`; those of weight 0 change none, and what lies beyond is not read.
   void add_values(const QuerySegment& segment, int64_t first, int64_t num_queries, int64_t page, int64_t num_keys) {
-    thread_local std::vector<const void*> panels;
-    panels.resize(static_cast<size_t>(padded_ / 16));
+    thread_local std::vector<const void*> values;
+    values.clear();
     const int64_t end = (num_keys + kPageSize - 1) / kPageSize;
-    for (int64_t next = page; next < std::min(page + kPagesAhead, end); ++next)
-      fetch(values_of(segment, next), kPageSize * padded_);
-    for (; page < end; ++page) {
-      const float* values = values_of(segment, page);
-      if (page + kPagesAhead < end) fetch(values_of(segment, page + kPagesAhead), kPageSize * padded_);
-      for (int64_t p = 0; p < padded_ / 16; ++p) panels[p] = values + p * 16;
-      inner().multiply_f32({.a = scores_ + first * width_ + page * kPageSize,
-                            .a_row = width_,
-                            .a_k = 1,
-                            .b = panels.data(),
-                            .b_k = padded_,
-                            .c = sums_ + first * padded_,
-                            .c_row = padded_,
-                            .num_rows = num_queries,
-                            .num_panels = padded_ / 16,
-                            .k = std::min(kPageSize, num_keys - page * kPageSize),
-                            .adds = page > 0});
+    for (int64_t i = page; i < end; ++i) values.push_back(values_of(segment, i));
+    const int64_t block = num_queries > kFewQueries ? kPagesAtOnce : end - page;
+    for (int64_t i = page; i < end; i += block) {
+      inner().multiply_pages({.a = scores_ + first * width_ + i * kPageSize,
+                              .a_row = width_,
+                              .a_k = 1,
+                              .b = &values[i - page],
+                              .b_k = padded_,
+                              .c = sums_ + first * padded_,
+                              .c_row = padded_,
+                              .num_rows = num_queries,
+                              .num_panels = padded_ / 16,
+                              .k = std::min(num_keys - i * kPageSize, block * kPageSize),
+                              .adds = i > 0});
     }
   }
 

@@ -18,6 +18,7 @@ struct Tile {
   int64_t num_panels;
   int64_t k;
   bool adds;
+  const void* next = nullptr;  // a panel that is read after these, where one is known
 };
 
 // Over one row of logits z = logits / temperature: max, sum of e^(z - max), sum of e^(z - max) (z - max).
@@ -33,6 +34,8 @@ constexpr int64_t kSamplingTile = 256;
 struct Inner {
   void (*multiply_f32)(const Tile& tile);
   void (*multiply_bf16)(const Tile& tile);  // a_k is 1
+  // b: of every 16 k, a page [16, 16 * panels] of f32 with rows b_k apart; a_k is 1
+  void (*multiply_pages)(const Tile& tile);
   // y = x * r * weight, r = 1 / sqrt(mean(x^2) + eps), which is returned
   float (*rms_norm)(const float* x, const float* weight, float* y, int64_t size, float eps);
   // Adds to grad_x what rms_norm's backward gives. With n = x r: r (g w - n mean(g w n)).

@@ -12,6 +12,7 @@ namespace {
 constexpr Inner kInner = {
     .multiply_f32 = multiply_f32,
     .multiply_bf16 = multiply_bf16,
+    .multiply_pages = multiply_pages,
     .rms_norm = rms_norm,
     .rms_norm_backward = rms_norm_backward,
     .swiglu = swiglu,

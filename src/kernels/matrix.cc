@@ -13,10 +13,11 @@ namespace noregret::kernels {
 namespace {
 
 constexpr int64_t kRowBlock = 96;         // rows whose inputs stay in the second cache
-constexpr int64_t kDepthBlock = 640;      // inputs of a panel that stay in the first
+constexpr int64_t kDepthBlock = 352;      // words of each output in a panel that stay in the first
 constexpr int64_t kPanelBlock = 16;       // panels of one task
 constexpr int64_t kTasksPerThread = 12;   // so that no thread waits long for another
 constexpr int64_t kSerialWork = 1 << 14;  // FMAs that are done before another thread has started
+constexpr int64_t kManyRows = 16;         // for which one panel is work enough for a task
 
 float from_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
 
@@ -118,13 +119,15 @@ namespace {
 // Rows [first_row, + num_rows) of a product for panels [first_panel, + num_panels).
 struct Block {
   int64_t first_row, num_rows, first_panel, num_panels;
+  const void* next;  // a panel that the thread is likely to read after these
 };
 
 // The block into c, which is that of the block's first row and panel.
 void multiply_into(const Product& product, const Block& block, bool adds, float* c, int64_t c_stride) {
   for (const Term& term : product.terms) {
     const PackedMatrix& matrix = *term.matrix;
-    const int64_t num_depth_blocks = (matrix.in() + kDepthBlock - 1) / kDepthBlock;
+    const int64_t most = matrix.dtype() == WeightDtype::kF32 ? kDepthBlock : 2 * kDepthBlock;
+    const int64_t num_depth_blocks = (matrix.in() + most - 1) / most;
     const int64_t depth = round_up((matrix.in() + num_depth_blocks - 1) / num_depth_blocks, 2);
     for (int64_t k = 0; k < matrix.in(); k += depth) {
       const void* panels[kPanelBlock];
@@ -139,7 +142,8 @@ void multiply_into(const Product& product, const Block& block, bool adds, float*
                          .num_rows = block.num_rows,
                          .num_panels = block.num_panels,
                          .k = std::min(depth, matrix.in() - k),
-                         .adds = adds};
+                         .adds = adds,
+                         .next = k + depth < matrix.in() ? matrix.panel(block.first_panel, k + depth) : block.next};
       matrix.dtype() == WeightDtype::kF32 ? inner().multiply_f32(tile) : inner().multiply_bf16(tile);
       adds = true;
     }
@@ -153,7 +157,7 @@ void multiply_block(const Product& product, Block block) {
   const int64_t surplus = (last + 1) * 16 - out;
   if (surplus > 0) {  // the last panel by way of a block that has room for 16
     --block.num_panels;
-    const Block tail = {block.first_row, block.num_rows, last, 1};
+    const Block tail = {block.first_row, block.num_rows, last, 1, nullptr};
     float c[kRowBlock * 16];
     float* y_tail = y + block.num_panels * 16;
     const int64_t width = 16 - surplus;
@@ -180,29 +184,38 @@ void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> produ
   const int64_t num_row_blocks = (num_rows + kRowBlock - 1) / kRowBlock;
   const int64_t row_block = (num_rows + num_row_blocks - 1) / num_row_blocks;
   const int64_t num_tasks = work < kSerialWork ? 1 : pool.num_threads() * kTasksPerThread;
-  // Panels of a task: a multiple of 4, which is what one row wants.
+  const int64_t unit = num_rows < kManyRows || num_row_blocks > 1 ? 4 : 1;  // few rows take so many panels at once
   const int64_t panel_block =
-      std::min(kPanelBlock, round_up(std::max<int64_t>(1, num_panels * num_row_blocks / num_tasks), 4));
+      std::min(kPanelBlock, round_up(std::max<int64_t>(1, num_panels * num_row_blocks / num_tasks), unit));
   int64_t blocks_per_row = 0;
   for (const Product& product : products)
     blocks_per_row += (product.terms[0].matrix->num_panels() + panel_block - 1) / panel_block;
+  const int64_t total = blocks_per_row * num_row_blocks;
+  struct Place {
+    const Product* product;
+    int64_t first_panel;
+  };
+  const auto place_of = [&](int64_t task) {
+    int64_t block = task % blocks_per_row;
+    const Product* product = products.data();
+    for (;; ++product) {
+      const int64_t blocks = (product->terms[0].matrix->num_panels() + panel_block - 1) / panel_block;
+      if (block < blocks) break;
+      block -= blocks;
+    }
+    return Place{product, block * panel_block};
+  };
   const auto run_block = [&](int64_t task) {
     const int64_t first_row = task / blocks_per_row * row_block;
-    int64_t block = task % blocks_per_row;
-    for (const Product& product : products) {
-      const int64_t panels = product.terms[0].matrix->num_panels();
-      const int64_t blocks = (panels + panel_block - 1) / panel_block;
-      if (block >= blocks) {
-        block -= blocks;
-        continue;
-      }
-      const int64_t first_panel = block * panel_block;
-      multiply_block(product, {first_row, std::min(row_block, num_rows - first_row), first_panel,
-                               std::min(panel_block, panels - first_panel)});
-      return;
+    const auto [product, first_panel] = place_of(task);
+    const void* next = nullptr;
+    if (task + pool.num_threads() < total) {  // if the threads take turns
+      const Place later = place_of(task + pool.num_threads());
+      next = later.product->terms[0].matrix->panel(later.first_panel, 0);
     }
+    multiply_block(*product, {first_row, std::min(row_block, num_rows - first_row), first_panel,
+                              std::min(panel_block, product->terms[0].matrix->num_panels() - first_panel), next});
   };
-  const int64_t total = blocks_per_row * num_row_blocks;
   if (num_tasks == 1) {
     for (int64_t task = 0; task < total; ++task) run_block(task);
   } else {

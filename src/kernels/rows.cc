@@ -12,11 +12,14 @@ namespace noregret::kernels {
 namespace {
 
 constexpr int64_t kSerialElements = 1 << 13;  // that one thread has done before another has started
+constexpr int64_t kTasksPerThread = 4;        // of more than that, so that none waits long for another
 
 // Calls visit(row) for all rows, blocks of them a task.
 template <class Visit>
 void for_rows(ThreadPool& pool, int64_t num_rows, int64_t size, const Visit& visit) {
-  const int64_t block = std::max<int64_t>(1, kSerialElements / std::max<int64_t>(1, size));
+  const auto at_least_1 = [](int64_t n) { return std::max<int64_t>(1, n); };
+  int64_t block = at_least_1(kSerialElements / at_least_1(size));
+  if (block < num_rows) block = std::min(block, at_least_1(num_rows / (kTasksPerThread * pool.num_threads())));
   pool.run((num_rows + block - 1) / block, [&](int64_t task) {
     const int64_t end = std::min(num_rows, (task + 1) * block);
     for (int64_t row = task * block; row < end; ++row) visit(row);

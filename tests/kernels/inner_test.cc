@@ -91,6 +91,49 @@ TEST(Exp, TilesHaveTheirSums) {
   }
 }
 
+// Each output is one chain of FMAs over all keys, whatever the rows and panels beside it and where the pages lie.
+TEST(MultiplyPages, IsOneChainOfFmas) {
+  constexpr int64_t kGap = 3;  // floats between a page's rows and those of the next
+  for (const int64_t num_panels : {1, 2, 3, 5}) {
+    for (const int64_t num_rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 18}) {
+      for (const int64_t k : {1, 15, 16, 17, 40, 130}) {
+        for (const bool adds : {false, true}) {
+          const int64_t num_pages = (k + 15) / 16, width = 16 * num_panels, stride = width + kGap;
+          const std::vector<float> weights = random_values(num_rows * k, 1);
+          const std::vector<float> values = random_values(num_pages * 16 * stride, 2);
+          const std::vector<float> before = random_values(num_rows * width, 3);
+          std::vector<const void*> pages;  // the last one lies first
+          for (int64_t i = 0; i < num_pages; ++i) pages.push_back(&values[(num_pages - 1 - i) * 16 * stride]);
+          std::vector<float> expected = adds ? before : std::vector<float>(before.size(), 0.0f);
+          for (int64_t r = 0; r < num_rows; ++r) {
+            for (int64_t i = 0; i < k; ++i) {
+              const auto* row = static_cast<const float*>(pages[i / 16]) + i % 16 * stride;
+              for (int64_t e = 0; e < width; ++e)
+                expected[r * width + e] = std::fma(weights[r * k + i], row[e], expected[r * width + e]);
+            }
+          }
+          const std::vector<float> result = same_in_all_settings([&](ThreadPool&) {
+            std::vector<float> c = before;
+            inner().multiply_pages({.a = weights.data(),
+                                    .a_row = k,
+                                    .a_k = 1,
+                                    .b = pages.data(),
+                                    .b_k = stride,
+                                    .c = c.data(),
+                                    .c_row = width,
+                                    .num_rows = num_rows,
+                                    .num_panels = num_panels,
+                                    .k = k,
+                                    .adds = adds});
+            return c;
+          });
+          expect_same_bits(result, expected, cat(num_rows, " rows, ", num_panels, " panels, k = ", k));
+        }
+      }
+    }
+  }
+}
+
 TEST(Softmax, IsWhatTheFormulaSays) {
   for (const int64_t size : {1, 2, 15, 16, 17, 33, 100, 512, 600}) {
     const int64_t padded = (size + 15) / 16 * 16 + 16;
