@@ -107,7 +107,8 @@ void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slo
   transposed.reserve(slots.size());
   std::vector<Product> products;
   if (grad_x != nullptr) {
-    Product& product = products.emplace_back(grad_x, 0, false, std::vector<Term>());
+    products.push_back({grad_x, 0, false, {}});
+    Product& product = products.back();
     for (const LinearSlot& slot : slots) {
       const PackedMatrix* panels;
       if (keeps_transposed) {

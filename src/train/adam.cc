@@ -145,10 +145,10 @@ void Adam::restore(const std::vector<NamedTensor>& values, const std::string& wh
   const std::vector<NamedTensor> wanted = state();
   std::vector<Tensor> found;
   for (const auto& [name, like] : wanted) found.push_back(find(by_name, name, like, where));
-  for (const auto& [name, value] : values) {
-    const auto is_it = [&](const NamedTensor& entry) { return entry.first == name; };
+  for (const NamedTensor& value : values) {
+    const auto is_it = [&](const NamedTensor& entry) { return entry.first == value.first; };
     if (std::none_of(wanted.begin(), wanted.end(), is_it)) {
-      throw DataError(cat(where, ": holds tensor ", quoted(name), ", which this run does not have"));
+      throw DataError(cat(where, ": holds tensor ", quoted(value.first), ", which this run does not have"));
     }
   }
   const auto num_updates = found.back().item<int64_t>();

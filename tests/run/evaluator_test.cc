@@ -46,10 +46,9 @@ class EvaluatorTest : public RunTest {
   }
   // The greedy completion of each problem, in text.
   std::vector<std::string> greedy_texts(size_t count) {
+    const auto evaluations = evaluate(std::vector<std::string>(count, "?"), EvalOptions{});
     std::vector<std::string> texts;
-    for (const TrajectoryGroup& group : evaluate(std::vector<std::string>(count, "?"), EvalOptions{}).at(0).groups) {
-      texts.push_back(group.trajectories.at(0).text);
-    }
+    for (const TrajectoryGroup& group : evaluations.at(0).groups) texts.push_back(group.trajectories.at(0).text);
     return texts;
   }
 
