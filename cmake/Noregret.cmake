@@ -177,9 +177,9 @@ function(noregret_tests)
     endif()
     target_include_directories(${target} PRIVATE ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/src)
     target_link_libraries(${target} PRIVATE ${library} GTest::gmock GTest::gtest_main noregret_flags)
-    target_compile_definitions(${target} PRIVATE
-      NOREGRET_SOURCE_DIR="${CMAKE_SOURCE_DIR}" NOREGRET_BUILD_DIR="${CMAKE_BINARY_DIR}")
-    if(NOT name MATCHES "^(base|build|config|format|fuzz|http|kernels|text)$")
+    target_compile_definitions(${target} PRIVATE NOREGRET_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+    if(name MATCHES "^(envs|grade|reward|rewards|rollout|run|e2e)$")  # these run what was built
+      target_compile_definitions(${target} PRIVATE NOREGRET_BUILD_DIR="${CMAKE_BINARY_DIR}")
       add_dependencies(${target} plugins noregret-reward-worker)
     endif()
     if(name MATCHES "^(reward|rewards|run|e2e)$")
