@@ -7,8 +7,8 @@ NOREGRET = $(BUILD)/noregret
 FUZZ ?=
 FUZZ_INPUTS ?= 1000000
 FUZZ_SECONDS ?= 0
-TORCH_FREE = base config format text grade http kernels reward rewards fuzz
-THREADED = grade http kernels reward rewards text
+SUITES = base config format text grade http kernels reward rewards fuzz tensor nn objective rollout train envs run e2e
+THREADED = grade http kernels reward rewards text nn rollout run
 
 .PHONY: help setup build models quickstart test parity soak base bench fuzz sanitize cuda-compile format clean
 
@@ -72,9 +72,9 @@ fuzz:  ## FUZZ_INPUTS hostile inputs, or FUZZ_SECONDS, through each reader of FU
 	cmake --build build-asan -j $(JOBS) --target fuzz
 	scripts/fuzz.sh build-asan $(JOBS) $(FUZZ_INPUTS) $(FUZZ_SECONDS) $(FUZZ)
 
-sanitize:  ## suites without LibTorch under ASan, LSan and UBSan (build-asan); those with threads under TSan (build-tsan)
+sanitize:  ## all SUITES under ASan, LSan and UBSan (build-asan), those with threads under TSan (build-tsan)
 	scripts/setup.sh --clang
-	scripts/sanitize.sh asan $(JOBS) $(TORCH_FREE)
+	scripts/sanitize.sh asan $(JOBS) $(SUITES)
 	scripts/sanitize.sh tsan $(JOBS) $(THREADED)
 
 cuda-compile:  ## compile the CUDA build into build-cuda and run its CPU tests (needs a CUDA toolkit, no GPU)
