@@ -28,6 +28,12 @@ namespace {
 constexpr int kFirstSpareFd = 64;  // above what a child's table begins with
 constexpr size_t kStackBytes = size_t{1} << 16;
 
+// As the kernel takes it.
+struct SignalAction {
+  unsigned long handler, flags, restorer, mask;
+};
+constexpr SignalAction kDefaultAction{};
+
 // What the child needs between clone and exec, made before: it shares our memory and may not allocate.
 struct Launch {
   const char* program;
@@ -40,7 +46,9 @@ struct Launch {
 
 int run_child(void* raw) {
   Launch& launch = *static_cast<Launch*>(raw);
-  for (int number = 1; number < NSIG; ++number) std::signal(number, SIG_DFL);
+  // The kernel's own call: TSan's signal() keeps handlers in memory, which is the parent's too.
+  for (int number = 1; number < NSIG; ++number)
+    syscall(SYS_rt_sigaction, number, &kDefaultAction, nullptr, sizeof(kDefaultAction.mask));
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

@@ -50,6 +50,24 @@ TEST(RunProgram, SignalThatEndedItIsTold) {
   EXPECT_THAT(result.end.text(), HasSubstr("signal 11 (Segmentation"));
 }
 
+TEST(RunProgram, IgnoresNoSignalBecauseItsParentDoes) {
+  const auto before = std::signal(SIGUSR1, SIG_IGN);
+  const ProgramResult result = run_program(shell("kill -USR1 $$; echo still there"));
+  std::signal(SIGUSR1, before);
+  EXPECT_EQ(result.end.signal, SIGUSR1);
+  EXPECT_EQ(result.out, "");
+}
+
+// A child is begun in its parent's memory.
+TEST(RunProgram, LeavesItsParentsHandlers) {
+  static volatile std::sig_atomic_t num_signals = 0;
+  const auto before = std::signal(SIGUSR1, [](int) { num_signals = num_signals + 1; });
+  run_program(shell("true"));
+  std::raise(SIGUSR1);
+  std::signal(SIGUSR1, before);
+  EXPECT_EQ(num_signals, 1);
+}
+
 TEST(RunProgram, TimeOutEndsIt) {
   ProgramOptions options = shell("sleep 1000");
   options.timeout_s = 0.05;
