@@ -146,7 +146,10 @@ struct Bf16Lines {
 template <class Lines>
 struct Panels {
   static constexpr const int* kOfFew = Lines::kOfFew;
-  static int64_t far_parts(const Tile& t) { return Lines::line_bytes(t) == 64 ? kFarParts : 1; }
+  static int64_t far_parts(const Tile& t) {
+    if (Lines::num_lines(t) <= kLinesAhead) return 0;  // too short to be worth it
+    return Lines::line_bytes(t) == 64 ? kFarParts : 1;
+  }
 
   template <int R, int P, Fetch kFetch, class Rows>
   static NOREGRET_INLINE void accumulate(const Tile& t, const Rows& a, int64_t first_panel, int64_t part,

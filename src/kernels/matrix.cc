@@ -17,7 +17,8 @@ constexpr int64_t kDepthBlock = 352;      // words of each output in a panel tha
 constexpr int64_t kPanelBlock = 16;       // panels of one task
 constexpr int64_t kTasksPerThread = 12;   // so that no thread waits long for another
 constexpr int64_t kSerialWork = 1 << 14;  // FMAs that are done before another thread has started
-constexpr int64_t kManyRows = 16;         // for which one panel is work enough for a task
+constexpr int64_t kManyRows = 16;         // for which one panel may be a task,
+constexpr int64_t kTaskWork = 1 << 16;    // if it has so many FMAs
 
 float from_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
 
@@ -183,8 +184,10 @@ void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> produ
   if (num_rows == 0) return;
   const int64_t num_row_blocks = (num_rows + kRowBlock - 1) / kRowBlock;
   const int64_t row_block = (num_rows + num_row_blocks - 1) / num_row_blocks;
-  const int64_t num_tasks = work < kSerialWork ? 1 : pool.num_threads() * kTasksPerThread;
-  const int64_t unit = num_rows < kManyRows || num_row_blocks > 1 ? 4 : 1;  // few rows take so many panels at once
+  const bool has_many_rows = num_rows >= kManyRows && num_row_blocks == 1;
+  int64_t num_tasks = work < kSerialWork ? 1 : pool.num_threads() * kTasksPerThread;
+  if (has_many_rows) num_tasks = std::clamp<int64_t>(work / kTaskWork, 1, num_tasks);
+  const int64_t unit = has_many_rows ? 1 : 4;  // few rows take so many panels at once
   const int64_t panel_block =
       std::min(kPanelBlock, round_up(std::max<int64_t>(1, num_panels * num_row_blocks / num_tasks), unit));
   int64_t blocks_per_row = 0;
