@@ -12,7 +12,8 @@ cmake --build "$build" -j "$jobs" --target "${@/%/_test}"
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:check_initialization_order=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=second_deadlock_stack=1
-export OMP_NUM_THREADS=1 # LibTorch's own threads, whose code is not instrumented
+# LibTorch's own threads: what they do is not instrumented.
+if [[ $preset == tsan ]]; then export OMP_NUM_THREADS=1; fi
 suites=$(IFS='|' && echo "$*")
 # Where the system spreads addresses over more bits than the sanitizers of clang 14 know, they refuse to start.
 fixed=()

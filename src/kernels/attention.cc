@@ -10,13 +10,15 @@ namespace {
 
 // Keys and values of a long sequence come from memory; asked for ahead, they come while the last ones are used.
 constexpr int64_t kPagesAhead = 6;
-// More queries than the innermost loop takes at once go over so many pages together, which stay in the innermost cache.
-constexpr int64_t kFewQueries = 6;
-constexpr int64_t kPagesAtOnce = 12;
 void fetch(const void* first, int64_t num_floats) {
   const auto* p = static_cast<const float*>(first);
   for (int64_t i = 0; i < num_floats; i += 16) __builtin_prefetch(p + i);
 }
+
+// Queries beyond kFewQueries take several turns over the values: over kPagesAtOnce pages, which stay in the innermost
+// cache meanwhile.
+constexpr int64_t kFewQueries = 6;
+constexpr int64_t kPagesAtOnce = 12;
 
 // Tiles of one key head that are worked on together: one, or several that have their first `num_shared` pages, all of
 // them full, in common, which are then read once for all.
