@@ -8,7 +8,7 @@ FUZZ ?=
 FUZZ_INPUTS ?= 1000000
 FUZZ_SECONDS ?= 0
 SUITES = base config format text grade http kernels reward rewards fuzz tensor nn objective rollout train envs run e2e
-THREADED = grade http kernels reward rewards text nn rollout run
+THREADED = base grade http kernels reward rewards text nn rollout run
 
 .PHONY: help setup build models quickstart test parity soak base bench fuzz sanitize cuda-compile format clean
 
