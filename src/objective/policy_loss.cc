@@ -8,8 +8,6 @@
 namespace noregret {
 namespace {
 
-double number(const Tensor& scalar) { return scalar.item<double>(); }
-
 const Tensor& column(const char* name, const Tensor& values, const Tensor& logprobs, const std::string& needed_by) {
   if (!values.defined()) {
     throw ConfigError(cat("the batch has no column ", name, ", which ", needed_by,
@@ -61,20 +59,20 @@ LossResult policy_loss(const ObjectiveOptions& options, const Tensor& logprobs, 
   const Surrogate terms = surrogate(options, logprobs, batch);
   Tensor loss = terms.value.sum().neg();
   LossResult result;
-  MetricSums& metrics = result.metrics;
+  TensorSums& metrics = result.metrics;
   if (options.kl_coef > 0) {
     const Tensor& ref_logprobs = column("ref_logprobs", batch.ref_logprobs, logprobs, "objective.kl_coef > 0");
     const Tensor difference = logprobs.sub(ref_logprobs);
     loss = loss.add(difference.square().sum(), options.kl_coef / 2);
     // k3: unbiased and never negative where tokens come from the policy (joschu.net/blog/kl-approx.html).
     const Tensor detached = difference.detach();
-    metrics.add("policy/kl_reference", number(detached.neg().expm1().add(detached).sum()), num_tokens);
+    metrics.add("policy/kl_reference", detached.neg().expm1().add(detached).sum(), num_tokens);
   }
   result.loss = loss.div(static_cast<double>(num_loss_tokens));
-  metrics.add("policy/entropy", number(entropy.detach().sum()), num_tokens);
+  metrics.add("policy/entropy", entropy.sum(), num_tokens);
   if (num_tokens == 0) return result;
-  if (terms.ratio.defined()) metrics.add_max("policy/ratio_max", number(terms.ratio.max()));
-  if (terms.is_clipped.defined()) metrics.add("policy/clip_frac", number(terms.is_clipped.sum()), num_tokens);
+  if (terms.ratio.defined()) metrics.add_max("policy/ratio_max", terms.ratio.max());
+  if (terms.is_clipped.defined()) metrics.add("policy/clip_frac", terms.is_clipped.sum(), num_tokens);
   return result;
 }
 

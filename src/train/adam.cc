@@ -1,6 +1,7 @@
 #include "noregret/train/adam.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adamw.h>
@@ -34,6 +35,9 @@ bool are_finite(const std::vector<Tensor>& tensors) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   return all_finite(at::stack(at::_foreach_norm(tensors, kInfinity, at::kFloat)));
 }
+
+// Times 1 changes no bit, and on a device many tensors go by one kernel.
+std::vector<Tensor> copies_of(const std::vector<Tensor>& tensors) { return at::_foreach_mul(tensors, 1.0); }
 
 // The tensor of that name with like shape and dtype. Throws DataError.
 const Tensor& find(const std::map<std::string, Tensor>& state, const std::string& name, const Tensor& like,
@@ -103,11 +107,12 @@ bool Adam::step() {
     if (!grad.defined()) continue;
     with_grad.push_back(i);
     grads.push_back(grad.to(at::kFloat).contiguous());
-    weights.push_back(masters_[i].detach().clone());
-    exp_avg.push_back(exp_avg_[i].clone());
-    exp_avg_sq.push_back(exp_avg_sq_[i].clone());
+    weights.push_back(masters_[i].detach());
+    exp_avg.push_back(exp_avg_[i]);
+    exp_avg_sq.push_back(exp_avg_sq_[i]);
   }
   if (with_grad.empty()) return true;
+  for (std::vector<Tensor>* state : {&weights, &exp_avg, &exp_avg_sq}) *state = copies_of(*state);
   const Tensor count = at::full({}, static_cast<double>(num_updates_ + 1), weights[0].options());
   const std::vector<Tensor> counts(with_grad.size(), count);
   at::_fused_adamw_(weights, grads, exp_avg, exp_avg_sq, {}, counts, lr_, options_.betas[0], options_.betas[1],
@@ -117,9 +122,11 @@ bool Adam::step() {
     rounded.push_back(weights[k].to(parameters_[with_grad[k]].second.scalar_type()));
   // A square can overflow where the gradient does not; the weight would then stand still for good.
   if (!are_finite(rounded) || !are_finite(exp_avg_sq)) return false;
+  std::vector<Tensor> trained;
+  for (const size_t i : with_grad) trained.push_back(parameters_[i].second);
+  at::_foreach_copy_(trained, rounded);
   for (size_t k = 0; k < with_grad.size(); ++k) {
     const size_t i = with_grad[k];
-    parameters_[i].second.copy_(rounded[k]);
     if (!is_f32(rounded[k])) masters_[i] = weights[k];
     exp_avg_[i] = exp_avg[k];
     exp_avg_sq_[i] = exp_avg_sq[k];

@@ -4,6 +4,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding_dense_backward.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/stack.h>
 
 #include <algorithm>
 #include <cmath>
@@ -16,18 +17,21 @@
 namespace noregret {
 namespace {
 
+constexpr const char* kLargestGap = "policy/max_abs_logprob_diff";
+
 // How far the learner's log-probs are from what the sampler stored.
-void add_sampler_gap(const Tensor& sampler_logprobs, const Tensor& logprobs, bool must_be_zero, MetricSums& sums) {
+void add_sampler_gap(const Tensor& sampler_logprobs, const Tensor& logprobs, TensorSums& sums) {
   const Tensor gap = sampler_logprobs.sub(logprobs);
-  const double largest = gap.abs().max().item<double>();
-  if (must_be_zero && largest != 0.0) {
-    throw ExactnessError(cat("a sampler's log-prob differs from the learner's by ", largest,
-                             ", want 0: they did not compute the same forward with the same weights; report it, or set "
-                             "rollout.exact: false to go on and only measure policy/max_abs_logprob_diff"));
-  }
-  sums.add_max("policy/max_abs_logprob_diff", largest);
-  sums.add("policy/mean_abs_logprob_diff", gap.abs().sum().item<double>(), static_cast<double>(gap.numel()));
-  sums.add("policy/kl_sampler_learner", gap.sum().item<double>(), static_cast<double>(gap.numel()));
+  sums.add_max(kLargestGap, gap.abs().max());
+  sums.add("policy/mean_abs_logprob_diff", gap.abs().sum(), static_cast<double>(gap.numel()));
+  sums.add("policy/kl_sampler_learner", gap.sum(), static_cast<double>(gap.numel()));
+}
+
+void check_sampler_gap(double largest) {
+  if (largest == 0.0) return;
+  throw ExactnessError(cat("a sampler's log-prob differs from the learner's by ", largest,
+                           ", want 0: they did not compute the same forward with the same weights; report it, or set "
+                           "rollout.exact: false to go on and only measure policy/max_abs_logprob_diff"));
 }
 
 std::string non_finite_gradient(const Adam& optimizer) {
@@ -132,30 +136,38 @@ Learner::NonFinite Learner::update(const TrainBatch& batch, bool is_first, Metri
 }
 
 // The head and the loss go by chunks of tokens, so that the logits of all never exist together. The loss is a sum over
-// tokens, and each chunk's gradients are formed while its logits are there.
+// tokens, and each chunk's gradients are formed while its logits are there. Its numbers are looked at when all is
+// queued, so that a device need not wait for the host between chunks.
 Learner::NonFinite Learner::accumulate(const Microbatch& microbatch, const TrainBatch& batch, Pass& pass) const {
   const CausalLm& model = *setup_.model;
   Trunk trunk(model, setup_.policy, microbatch.tokens, setup_.train.gradient_checkpointing);
   const Tensor rows = trunk.hidden().index_select(0, microbatch.loss_rows);
-  std::vector<Tensor> grad_rows;
+  std::vector<Tensor> grad_rows, logprobs, losses;
+  TensorSums sums;
   for (int64_t begin = 0; begin < rows.size(0); begin += setup_.train.head_chunk_tokens) {
     const int64_t length = std::min(setup_.train.head_chunk_tokens, rows.size(0) - begin);
     const Microbatch chunk = columns(microbatch, begin, length);
     const Tensor leaf = rows.narrow(0, begin, length).detach().requires_grad_(trunk.needs_grad());
     const TokenScores scores = model.token_scores(leaf, chunk.targets, batch.temperature, setup_.policy);
-    if (!all_finite(scores.logprobs)) return "a log-prob";
+    logprobs.push_back(scores.logprobs.detach());
     if (pass.is_first && chunk.sampler_logprobs.defined())
-      add_sampler_gap(chunk.sampler_logprobs, scores.logprobs.detach(), setup_.exact, pass.metrics);
+      add_sampler_gap(chunk.sampler_logprobs, scores.logprobs.detach(), sums);
     const LossResult result =
         policy_loss(setup_.objective, scores.logprobs, scores.entropy, chunk, batch.num_loss_tokens);
-    pass.metrics.merge(result.metrics);
-    pass.loss += result.loss.item<double>();
-    if (!std::isfinite(pass.loss)) return "the loss";
+    sums.merge(result.metrics);
+    losses.push_back(result.loss.detach());
     result.loss.backward();
     if (trunk.needs_grad()) grad_rows.push_back(leaf.grad());
   }
   if (trunk.needs_grad())
     trunk.backward(scatter_rows(at::cat(grad_rows), microbatch.loss_rows, microbatch.tokens.num_tokens()));
+  if (!all_finite(at::cat(logprobs))) return "a log-prob";
+  const MetricSums found = sums.read();
+  const Metrics numbers = found.finish();
+  if (setup_.exact && numbers.has(kLargestGap)) check_sampler_gap(numbers.get(kLargestGap));
+  pass.metrics.merge(found);
+  pass.loss += at::stack(losses).to(at::kDouble).sum().item<double>();
+  if (!std::isfinite(pass.loss)) return "the loss";
   return std::nullopt;
 }
 

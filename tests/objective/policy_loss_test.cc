@@ -102,7 +102,7 @@ TEST(PolicyLoss, PpoWithoutClipIsIsEverywhereBelowTwo) {
 TEST(PolicyLoss, ClipFracCountsTokensWhoseGradientIsStopped) {
   const LossResult result = loss_of(named("ppo"), for_ratios({1.5, 0.5, 1.5, 0.5, 1.0, 1.5}),
                                     columns({1.0, 1.0, -1.0, -1.0, 1.0, 0.0}, at::kDouble), 6);
-  EXPECT_DOUBLE_EQ(result.metrics.finish().get("policy/clip_frac"), 2.0 / 6.0);
+  EXPECT_DOUBLE_EQ(result.metrics.read().finish().get("policy/clip_frac"), 2.0 / 6.0);
 }
 
 TEST(PolicyLoss, CrossEntropyIsTheNegativeLogLikelihood) {
@@ -116,8 +116,10 @@ TEST(PolicyLoss, CrossEntropyTakesWeightsAndNoSampler) {
   Microbatch batch;
   batch.weights = f64({2.0, 0.0, -1.0});
   EXPECT_NEAR(value(named("cross_entropy"), f64({-1.0, -50.0, -3.0}), batch, 4), (2.0 - 3.0) / 4.0, kF64);
-  EXPECT_FALSE(
-      loss_of(named("cross_entropy"), f64({-1.0, -50.0, -3.0}), batch, 4).metrics.finish().has("policy/ratio_max"));
+  EXPECT_FALSE(loss_of(named("cross_entropy"), f64({-1.0, -50.0, -3.0}), batch, 4)
+                   .metrics.read()
+                   .finish()
+                   .has("policy/ratio_max"));
 }
 
 TEST(PolicyLoss, KlAddsHalfTheSquaredDifference) {
@@ -195,7 +197,7 @@ TEST(PolicyLoss, ReportsTheLargestRatioAndTheMeanEntropy) {
   const Tensor logprobs = for_ratios({0.5, 1.75, 1.0});
   const LossResult result =
       policy_loss(named("is"), logprobs, f64({0.3, 0.6, 1.5}), columns({1.0, 1.0, -1.0}, at::kDouble), 3);
-  const Metrics metrics = result.metrics.finish();
+  const Metrics metrics = result.metrics.read().finish();
   EXPECT_NEAR(metrics.get("policy/ratio_max"), 1.75, kF64);
   EXPECT_NEAR(metrics.get("policy/entropy"), 0.8, kF64);
 }
@@ -208,7 +210,8 @@ TEST(PolicyLoss, KlReferenceEstimatesTheDivergence) {
   Microbatch batch = columns({1.0, 1.0, 1.0, 1.0}, at::kDouble);
   batch.ref_logprobs = f64(q).log();
   const double divergence = 0.5 * std::log(4.0) + 0.25 * std::log(0.5) + 0.25 * std::log(0.25 / 0.375);
-  EXPECT_NEAR(loss_of(options, f64(p).log(), batch, 4).metrics.finish().get("policy/kl_reference"), divergence, kF64);
+  EXPECT_NEAR(loss_of(options, f64(p).log(), batch, 4).metrics.read().finish().get("policy/kl_reference"), divergence,
+              kF64);
 }
 
 TEST(PolicyLoss, OfF32ColumnsIsF32) {
@@ -220,7 +223,7 @@ TEST(PolicyLoss, OfF32ColumnsIsF32) {
 TEST(PolicyLoss, OfNoTokensIsZero) {
   const LossResult result = loss_of(named("ppo"), f64({}).requires_grad_(), columns({}, at::kDouble), 5);
   EXPECT_EQ(result.loss.item<double>(), 0.0);
-  EXPECT_TRUE(result.metrics.finish().items().empty());
+  EXPECT_TRUE(result.metrics.read().finish().items().empty());
 }
 
 TEST(PolicyLoss, DoesNotHideAnOverflowingRatio) {

@@ -1,14 +1,14 @@
 #pragma once
 
-#include "noregret/base/metrics.h"
 #include "noregret/objective/objective_options.h"
 #include "noregret/objective/train_batch.h"
+#include "noregret/tensor/tensor_sums.h"
 
 namespace noregret {
 
 struct LossResult {
   Tensor loss;         // scalar f32: this microbatch's part of the step's loss, differentiable in `logprobs`
-  MetricSums metrics;  // policy/{entropy, ratio_max, clip_frac, kl_reference}: those that the objective has
+  TensorSums metrics;  // policy/{entropy, ratio_max, clip_frac, kl_reference}: those that the objective has
 };
 
 // The part of the step's loss that a microbatch adds: sum over its tokens / num_loss_tokens, so that neither microbatch
