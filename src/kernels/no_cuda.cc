@@ -14,15 +14,18 @@ namespace {
 
 }  // namespace
 
-void rms_norm(Stream, int64_t, int64_t, const Bf16*, const Bf16*, float, const Bf16*, int64_t, Bf16*, int64_t, float*) {
+void rms_norm(Stream, int64_t, int64_t, const Bf16*, const Bf16*, float, Bf16*, int64_t, float*) { refuse(); }
+void rms_norm_backward(Stream, int64_t, int64_t, const Bf16*, const Bf16*, const float*, const Bf16*, int64_t, Bf16*,
+                       int64_t) {
   refuse();
 }
-void rms_norm_backward(Stream, int64_t, int64_t, const Bf16*, const Bf16*, const float*, const Bf16*, int64_t, Bf16*) {
+void add_rms_norm(Stream, int64_t, int64_t, const Bf16*, const LowRankSum&, Bf16*, const Bf16*, float, const Bf16*,
+                  int64_t, int64_t, Bf16*, int64_t) {
   refuse();
 }
-void swiglu(Stream, int64_t, int64_t, const Bf16*, const Bf16*, int64_t, Bf16*, int64_t) { refuse(); }
-void swiglu_backward(Stream, int64_t, int64_t, Bf16*, const Bf16*, int64_t) { refuse(); }
-void shrink(Stream, int64_t, int64_t, Bf16*, int64_t, const Bf16*, int64_t) { refuse(); }
+void swiglu(Stream, int64_t, int64_t, const Bf16*, Bf16*, int64_t) { refuse(); }
+void swiglu_backward(Stream, int64_t, int64_t, const Bf16*, const Bf16*, Bf16*, int64_t) { refuse(); }
+void shrink(Stream, int64_t, int64_t, Bf16*, int64_t, const Bf16*, int64_t, int64_t) { refuse(); }
 void multiply_skinny(Stream, int64_t, int64_t, int64_t, const Bf16*, int64_t, const Bf16*, int64_t, bool, Bf16*) {
   refuse();
 }
@@ -39,7 +42,7 @@ void rotary(Stream, int64_t, const KvShape&, Bf16*, const int32_t*, const float*
   refuse();
 }
 void rotary_backward(Stream, int64_t, const KvShape&, const Bf16*, const Bf16*, const Bf16*, const int32_t*,
-                     const float*, Bf16*) {
+                     const float*, Bf16*, int64_t) {
   refuse();
 }
 void copy_page(Stream, int64_t, int64_t, const KvShape&, int64_t, int64_t, Bf16*, Bf16*) { refuse(); }
@@ -47,9 +50,14 @@ void attention(Stream, int64_t, const KvShape&, const Bf16*, const int32_t*, con
                const Bf16*, int64_t, void*, Bf16*, int64_t, float*) {
   refuse();
 }
+void attention_step(Stream, int64_t, const KvShape&, const Bf16*, const int32_t*, const float*, const PageTables&,
+                    Bf16*, Bf16*, int64_t, void*, Bf16*, int64_t) {
+  refuse();
+}
 void join_attention(Stream, int64_t, int64_t, int64_t, Bf16*, float*, const Bf16*, const float*) { refuse(); }
 void token_scores(Stream, int64_t, int64_t, const float*, const int64_t*, float, float*, float*, float*) { refuse(); }
-void token_gradients(Stream, int64_t, int64_t, const float*, const int64_t*, float, const float*, const float*, Bf16*) {
+void token_gradients(Stream, int64_t, int64_t, const float*, const int64_t*, float, const float*, const float*, Bf16*,
+                     int64_t) {
   refuse();
 }
 void sample(Stream, int64_t, int64_t, const float*, float, const float*, int64_t*, float*) { refuse(); }

@@ -138,12 +138,11 @@ DecodeEngine& CausalLm::decode_engine() const {
 
 Tensor CausalLm::forward(const TokenBatch& batch, const AdapterStack& stack, KvCache* cache) const {
   const ForwardPlan forward_plan = plan(batch, cache);
-  Tensor hidden = embed(batch);
-  for (int64_t i = 0; i < config_.num_layers; ++i) hidden = layer(i, hidden, forward_plan, stack, cache);
+  const Tensor hidden = layers(embed(batch), forward_plan, stack, cache);
   if (cache != nullptr) {
     for (const Segment& segment : batch.segments) cache->advance(segment.kv_slot, segment.length);
   }
-  return final_norm(hidden);
+  return hidden;
 }
 
 ForwardPlan CausalLm::plan(const TokenBatch& batch, KvCache* cache) const {
@@ -159,6 +158,22 @@ ForwardPlan CausalLm::plan(const TokenBatch& batch, KvCache* cache) const {
   return plan;
 }
 
+CudaLayer CausalLm::cuda_layer(int64_t layer_idx, const AdapterStack& stack) const {
+  return {layers_[layer_idx].get(), cuda_->layers[layer_idx].get(), cuda_.get(), &stack, layer_idx};
+}
+
+Tensor CausalLm::layers(const Tensor& embedded, const ForwardPlan& plan, const AdapterStack& stack,
+                        KvCache* cache) const {
+  if (backend_ == Backend::kCuda && plan.cuda->is_step) {
+    std::vector<CudaLayer> all;
+    for (int64_t i = 0; i < config_.num_layers; ++i) all.push_back(cuda_layer(i, stack));
+    return decode_on_cuda(all, norm_, *plan.cuda, config_, embedded);
+  }
+  Tensor hidden = embedded;
+  for (int64_t i = 0; i < config_.num_layers; ++i) hidden = layer(i, hidden, plan, stack, cache);
+  return final_norm(hidden);
+}
+
 Tensor CausalLm::embed(const TokenBatch& batch) const { return embedding_->rows(batch.ids); }
 
 Tensor CausalLm::layer(int64_t layer_idx, const Tensor& hidden, const ForwardPlan& plan, const AdapterStack& stack,
@@ -167,10 +182,7 @@ Tensor CausalLm::layer(int64_t layer_idx, const Tensor& hidden, const ForwardPla
   const int64_t site = layer_idx * kSitesPerLayer;
   if (backend_ == Backend::kKernels)
     return forward_on_cpu({&layer, &stack, site, layer_idx, config_.rms_norm_eps}, plan.kernels, config_, hidden);
-  if (backend_ == Backend::kCuda) {
-    const CudaLayer cuda{&layer, cuda_->layers[layer_idx].get(), cuda_.get(), &stack, layer_idx};
-    return forward_on_cuda(cuda, plan.cuda, config_, hidden);
-  }
+  if (backend_ == Backend::kCuda) return forward_on_cuda(cuda_layer(layer_idx, stack), plan.cuda, config_, hidden);
   const int64_t num_heads = config_.num_heads;
   const int64_t num_kv_heads = config_.num_kv_heads;
   const Tensor x = ops::rms_norm(hidden, layer.input_norm, config_.rms_norm_eps);

@@ -88,9 +88,16 @@ CudaAttention attention_on_cuda(const CudaPlan& plan, const HfConfig& config, in
   const cuda::KvShape shape = cuda_kv_shape(config);
   CUstream_st* stream = current_stream(qkv.device());
   const Pages pages = pages_of(plan, layer);
-  turn_and_append(plan, shape, qkv, pages);
   const int64_t width = config.num_heads * config.head_dim;
   CudaAttention result{into.narrow(1, 0, width), Tensor()};
+  if (plan.is_step) {
+    cuda::attention_step(stream, plan.num_rows, shape, bf16_data(qkv), plan.positions.const_data_ptr<int32_t>(),
+                         static_cast<const float*>(plan.rotation.const_data_ptr()), tables_of(plan), pages.keys,
+                         pages.values, plan.max_length, plan.scratch.mutable_data_ptr(), bf16_data(into),
+                         into.stride(0));
+    return result;
+  }
+  turn_and_append(plan, shape, qkv, pages);
   if (plan.reads_pages) {
     if (plan.cache == nullptr)
       result.lse = at::empty({config.num_heads, plan.num_rows}, qkv.options().dtype(at::kFloat));
@@ -112,13 +119,12 @@ CudaAttention attention_on_cuda(const CudaPlan& plan, const HfConfig& config, in
                          own.lse.mutable_data_ptr<float>(), bf16_data(shared.y), shared.lse.const_data_ptr<float>());
   }
   result.y.copy_(own.y.view({plan.num_rows, width}));
-  result.lse = own.lse;
-  return result;
+  return {own.y.view({plan.num_rows, width}), own.lse};
 }
 
 // With the log-sum-exp and output over all keys, each set of keys has the gradients that it has as a part of them.
-Tensor attention_backward_on_cuda(const CudaPlan& plan, const HfConfig& config, const Tensor& qkv,
-                                  const CudaAttention& attended, const Tensor& grad_y) {
+void attention_backward_on_cuda(const CudaPlan& plan, const HfConfig& config, const Tensor& qkv,
+                                const CudaAttention& attended, const Tensor& grad_y, const Tensor& grad_qkv) {
   const Heads heads = heads_of(qkv, config);
   const double scale = 1.0 / std::sqrt(static_cast<double>(config.head_dim));
   const at::IntArrayRef sizes = heads.q.sizes();
@@ -142,12 +148,10 @@ Tensor attention_backward_on_cuda(const CudaPlan& plan, const HfConfig& config, 
     grad_k.index_add_(0, prefixes.rows, more_k);
     grad_v.index_add_(0, prefixes.rows, more_v);
   }
-  const Tensor grad_qkv = at::empty_like(qkv);
-  cuda::rotary_backward(current_stream(qkv.device()), plan.num_rows, cuda_kv_shape(config),
-                        bf16_data(grad_q.contiguous()), bf16_data(grad_k.contiguous()), bf16_data(grad_v.contiguous()),
-                        plan.positions.const_data_ptr<int32_t>(),
-                        static_cast<const float*>(plan.rotation.const_data_ptr()), bf16_data(grad_qkv));
-  return grad_qkv;
+  cuda::rotary_backward(
+      current_stream(qkv.device()), plan.num_rows, cuda_kv_shape(config), bf16_data(grad_q.contiguous()),
+      bf16_data(grad_k.contiguous()), bf16_data(grad_v.contiguous()), plan.positions.const_data_ptr<int32_t>(),
+      static_cast<const float*>(plan.rotation.const_data_ptr()), bf16_data(grad_qkv), grad_qkv.stride(0));
 }
 
 }  // namespace noregret

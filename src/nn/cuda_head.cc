@@ -60,14 +60,17 @@ struct ScoresFunction : Function<ScoresFunction> {
     const variable_list saved = ctx->get_saved_variables();
     const Tensor &x = saved[0], &targets = saved[1], &logits = saved[2], &lse = saved[3];
     const Tensor coefficients = grads[0].contiguous();
-    const Tensor grad_logits = at::empty(logits.sizes(), x.options());
+    call->weights->attach(*call->weights->head, call->stack);  // another forward may have been with other adapters
+    const FusedLinear& head = *call->weights->head;
+    const Tensor grad_logits = at::empty({logits.size(0), head.out() + head.tail()}, x.options());
     cuda::token_gradients(current_stream(x.device()), logits.size(0), logits.size(1), logits.const_data_ptr<float>(),
                           targets.const_data_ptr<int64_t>(), call->temperature, coefficients.const_data_ptr<float>(),
-                          lse.const_data_ptr<float>(), bf16_data(grad_logits));
-    call->weights->attach(*call->weights->head, call->stack);  // another forward may have been with other adapters
+                          lse.const_data_ptr<float>(), bf16_data(grad_logits), grad_logits.stride(0));
     CudaGradients gradients(variable_list(saved.begin() + 4, saved.end()));
-    variable_list result = {call->weights->head->backpropagate(grad_logits, x, ctx->needs_input_grad(0), gradients),
-                            Tensor(), Tensor()};
+    variable_list result = {
+        head.backpropagate(grad_logits, x.narrow(1, 0, head.in()), x.narrow(1, head.in(), head.tail()),
+                           ctx->needs_input_grad(0), gradients),
+        Tensor(), Tensor()};
     for (Tensor& gradient : gradients.take()) result.push_back(std::move(gradient));
     return result;
   }

@@ -21,69 +21,106 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-// Up to so many rows the adapters' first half comes with the function before it, which saves a launch; its sums are in
-// another order.
-constexpr int64_t kFusedShrinkRows = 32;
-
-bool fuses_shrink(int64_t num_rows, bool is_exact) { return !is_exact && num_rows <= kFusedShrinkRows; }
-
 float* float_data(const Tensor& tensor) { return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr; }
 
 // [norm(x) | norm(x) A^T]; `inverse` [N] f32 may be undefined.
 Tensor normed_rows(const Tensor& x, const Tensor& weight, double eps, const FusedLinear& linear, bool is_exact,
                    const Tensor& inverse) {
   const Tensor rows = linear.extended_rows(x.size(0));
-  const bool fuses = fuses_shrink(x.size(0), is_exact);
   cuda::rms_norm(current_stream(x.device()), x.size(0), x.size(1), bf16_data(x), bf16_data(weight),
-                 static_cast<float>(eps), fuses ? bf16_data(linear.a()) : nullptr, fuses ? linear.tail() : 0,
-                 bf16_data(rows), rows.stride(0), float_data(inverse));
-  if (!fuses) linear.shrink(rows, is_exact);
+                 static_cast<float>(eps), bf16_data(rows), rows.stride(0), float_data(inverse));
+  linear.shrink(rows, is_exact);
   return rows;
 }
 
 // [swiglu | swiglu A^T]
 Tensor activated_rows(const Tensor& gate_up, const FusedLinear& linear, bool is_exact) {
   const Tensor rows = linear.extended_rows(gate_up.size(0));
-  const bool fuses = fuses_shrink(gate_up.size(0), is_exact);
-  cuda::swiglu(current_stream(gate_up.device()), gate_up.size(0), linear.in(), bf16_data(gate_up),
-               fuses ? bf16_data(linear.a()) : nullptr, fuses ? linear.tail() : 0, bf16_data(rows), rows.stride(0));
-  if (!fuses) linear.shrink(rows, is_exact);
+  cuda::swiglu(current_stream(gate_up.device()), gate_up.size(0), linear.in(), bf16_data(gate_up), bf16_data(rows),
+               rows.stride(0));
+  linear.shrink(rows, is_exact);
   return rows;
 }
 
 // What a layer works out; all but y is what the backward pass needs beside the input.
 struct Values {
-  Tensor inverse1, qkv, mixed, lse, attended, inverse2, gate_up;
+  Tensor inverse1, z1, qkv, mixed, lse, mixed_z, attended, inverse2, z2, gate_up, activated_z;
   Tensor y;
 };
 
-// The one forward: rollouts, scoring and the learner.
+// The low-rank part of extended rows, in memory of its own.
+Tensor low_rank_part(const Tensor& rows, const FusedLinear& linear) {
+  return rows.narrow(1, linear.in(), linear.tail()).contiguous();
+}
+
+// The forward of scoring, the learner and prompts, and of exact rollouts.
 Values run_forward(const CudaLayer& layer, const CudaPlan& plan, const HfConfig& config, const Tensor& x, bool keeps) {
   const CudaLayerWeights& w = *layer.linears;
   const bool is_exact = plan.is_exact;
   const double eps = config.rms_norm_eps;
   const auto row_numbers = [&] { return keeps ? at::empty({x.size(0)}, x.options().dtype(at::kFloat)) : Tensor(); };
+  const auto kept = [&](const Tensor& rows, const FusedLinear& linear) {
+    return keeps ? low_rank_part(rows, linear) : Tensor();
+  };
   Values at;
   at.inverse1 = row_numbers();
-  at.qkv = w.qkv.multiply(normed_rows(x, layer.norms->input_norm, eps, w.qkv, is_exact, at.inverse1), is_exact);
-  at.mixed = w.o.extended_rows(x.size(0));
-  at.lse = attention_on_cuda(plan, config, layer.index, at.qkv, at.mixed).lse;
-  w.o.shrink(at.mixed, is_exact);
-  at.attended = w.o.multiply_and_add(at.mixed, x, plan.is_in_place, is_exact);
+  const Tensor normed1 = normed_rows(x, layer.norms->input_norm, eps, w.qkv, is_exact, at.inverse1);
+  at.z1 = kept(normed1, w.qkv);
+  at.qkv = w.qkv.multiply(normed1, is_exact);
+  const Tensor mixed = w.o.extended_rows(x.size(0));
+  const CudaAttention attention = attention_on_cuda(plan, config, layer.index, at.qkv, mixed);
+  at.mixed = attention.y;
+  at.lse = attention.lse;
+  w.o.shrink(mixed, is_exact);
+  at.mixed_z = kept(mixed, w.o);
+  at.attended = w.o.multiply_and_add(mixed, x, plan.is_in_place, is_exact);
   at.inverse2 = row_numbers();
-  const Tensor normed = normed_rows(at.attended, layer.norms->post_norm, eps, w.gate_up, is_exact, at.inverse2);
-  Tensor activated;
-  if (!keeps && !is_exact && x.size(0) <= cuda::kMaxSkinnyRows) {
-    activated = w.down.extended_rows(x.size(0));
-    w.gate_up.multiply_swiglu(normed, activated);
-    w.down.shrink(activated, is_exact);
-  } else {
-    at.gate_up = w.gate_up.multiply(normed, is_exact);
-    activated = activated_rows(at.gate_up, w.down, is_exact);
-  }
+  const Tensor normed2 = normed_rows(at.attended, layer.norms->post_norm, eps, w.gate_up, is_exact, at.inverse2);
+  at.z2 = kept(normed2, w.gate_up);
+  at.gate_up = w.gate_up.multiply(normed2, is_exact);
+  const Tensor activated = activated_rows(at.gate_up, w.down, is_exact);
+  at.activated_z = kept(activated, w.down);
   at.y = w.down.multiply_and_add(activated, at.attended, plan.is_in_place, is_exact);
   return at;
 }
+
+// The residual stream of a decode step, and what the linear before has left to add to it.
+class Residual {
+ public:
+  explicit Residual(Tensor x) : x_(std::move(x)) {}
+  void add(Tensor product, const FusedLinear& of) {
+    product_ = std::move(product);
+    of_ = &of;
+  }
+  // Adds what is left. [norm | norm A^T], or, without a linear, the norm.
+  Tensor norm(const Tensor& weight, double eps, const FusedLinear* linear) {
+    const int64_t num_rows = x_.size(0), size = x_.size(1);
+    const Tensor y = linear != nullptr ? linear->extended_rows(num_rows) : at::empty_like(x_);
+    const int64_t rank = linear != nullptr ? linear->tail() : 0;
+    const Tensor a = rank > 0 ? linear->a() : Tensor();
+    cuda::LowRankSum added{};
+    Tensor sum = x_, b;
+    if (product_.defined()) {
+      added = {.y = bf16_data(product_), .y_stride = product_.stride(0), .rank = of_->tail()};
+      sum = at::empty_like(x_);
+    }
+    if (added.rank > 0) {
+      b = of_->b();
+      added.b = bf16_data(b);
+      added.b_stride = b.stride(0);
+    }
+    cuda::add_rms_norm(current_stream(x_.device()), num_rows, size, bf16_data(x_), added, bf16_data(sum),
+                       bf16_data(weight), static_cast<float>(eps), rank > 0 ? bf16_data(a) : nullptr,
+                       rank > 0 ? a.stride(0) : 0, rank, bf16_data(y), y.stride(0));
+    x_ = sum;
+    product_ = Tensor();
+    return y;
+  }
+
+ private:
+  Tensor x_, product_;
+  const FusedLinear* of_ = nullptr;
+};
 
 void add_norm_gradients(const Tensor& x, const Tensor& weight, const Tensor& inverse, const Tensor& grad_y,
                         const Tensor& grad_x, CudaGradients& gradients) {
@@ -93,34 +130,43 @@ void add_norm_gradients(const Tensor& x, const Tensor& weight, const Tensor& inv
   }
   if (!grad_x.defined()) return;
   cuda::rms_norm_backward(current_stream(x.device()), x.size(0), x.size(1), bf16_data(x), bf16_data(weight),
-                          float_data(inverse), bf16_data(grad_y), grad_y.stride(0), bf16_data(grad_x));
+                          float_data(inverse), bf16_data(grad_y), grad_y.stride(0), bf16_data(grad_x),
+                          grad_x.stride(0));
 }
 
-// Gradients of everything from grad_y back to x, whose gradient is returned where it is wanted. Uses up gate_up.
+// Gradients of everything from grad_y back to x, whose gradient is returned where it is wanted.
 Tensor run_backward(const CudaLayer& layer, const CudaPlan& plan, const HfConfig& config, const Tensor& x,
                     const Values& at, const Tensor& grad_y, bool needs_input, CudaGradients& gradients) {
   const CudaLayerWeights& w = *layer.linears;
   const double eps = config.rms_norm_eps;
-  const bool is_exact = plan.is_exact;
-  const Tensor grad_activated =
-      w.down.backpropagate(grad_y, activated_rows(at.gate_up, w.down, is_exact), true, gradients);
-  cuda::swiglu_backward(current_stream(x.device()), x.size(0), w.down.in(), bf16_data(at.gate_up),
-                        bf16_data(grad_activated), grad_activated.stride(0));
-  const Tensor& grad_gate_up = at.gate_up;
-  const Tensor grad_normed2 = w.gate_up.backpropagate(
-      grad_gate_up, normed_rows(at.attended, layer.norms->post_norm, eps, w.gate_up, is_exact, Tensor()), true,
-      gradients);
-  const Tensor grad_attended = grad_y.clone();
-  add_norm_gradients(at.attended, layer.norms->post_norm, at.inverse2, grad_normed2, grad_attended, gradients);
+  CUstream_st* stream = current_stream(x.device());
+  const int64_t num_rows = x.size(0), size = x.size(1);
+  const auto rows_of = [&](int64_t width) { return at::empty({num_rows, width}, x.options()); };
+  // The gradient of the residual stream on its way back, and room for what linears of that width put behind it.
+  const Tensor stream_rows = rows_of(size + std::max(w.down.tail(), w.o.tail()));
+  const Tensor grad_stream = stream_rows.narrow(1, 0, size);
+  grad_stream.copy_(grad_y);
 
-  const Tensor grad_mixed = w.o.backpropagate(grad_attended, at.mixed, true, gradients);
-  const CudaAttention attended{at.mixed.narrow(1, 0, w.o.in()), at.lse};
-  const Tensor grad_qkv = attention_backward_on_cuda(plan, config, at.qkv, attended, grad_mixed);
+  const Tensor activated = rows_of(w.down.in());
+  cuda::swiglu(stream, num_rows, w.down.in(), bf16_data(at.gate_up), bf16_data(activated), activated.stride(0));
+  const Tensor grad_activated =
+      w.down.backpropagate(stream_rows.narrow(1, 0, size + w.down.tail()), activated, at.activated_z, true, gradients);
+  const Tensor grad_gate_up = rows_of(w.gate_up.out() + w.gate_up.tail());
+  cuda::swiglu_backward(stream, num_rows, w.down.in(), bf16_data(at.gate_up), bf16_data(grad_activated),
+                        bf16_data(grad_gate_up), grad_gate_up.stride(0));
+  const Tensor grad_normed2 = w.gate_up.backpropagate(
+      grad_gate_up, rms_norm_on_cuda(at.attended, layer.norms->post_norm, eps), at.z2, true, gradients);
+  add_norm_gradients(at.attended, layer.norms->post_norm, at.inverse2, grad_normed2, grad_stream, gradients);
+
+  const Tensor grad_mixed =
+      w.o.backpropagate(stream_rows.narrow(1, 0, size + w.o.tail()), at.mixed, at.mixed_z, true, gradients);
+  const Tensor grad_qkv = rows_of(w.qkv.out() + w.qkv.tail());
+  attention_backward_on_cuda(plan, config, at.qkv, {at.mixed, at.lse}, grad_mixed, grad_qkv);
   const bool needs_normed = needs_input || gradients.wants(layer.norms->input_norm);
-  const Tensor grad_normed1 = w.qkv.backpropagate(
-      grad_qkv, normed_rows(x, layer.norms->input_norm, eps, w.qkv, is_exact, Tensor()), needs_normed, gradients);
+  const Tensor grad_normed1 =
+      w.qkv.backpropagate(grad_qkv, rms_norm_on_cuda(x, layer.norms->input_norm, eps), at.z1, needs_normed, gradients);
   if (!needs_normed) return Tensor();
-  const Tensor grad_x = needs_input ? grad_attended : Tensor();
+  const Tensor grad_x = needs_input ? grad_stream : Tensor();
   add_norm_gradients(x, layer.norms->input_norm, at.inverse1, grad_normed1, grad_x, gradients);
   return grad_x;
 }
@@ -137,15 +183,17 @@ struct Call : torch::CustomClassHolder {
   AdapterStack stack;
   std::shared_ptr<CudaPlan> plan;
   HfConfig config;
-  bool is_used_up = false;  // what was saved has become gradients
 };
 
 struct LayerFunction : Function<LayerFunction> {
+  static constexpr int64_t kNumSaved = 12;  // x and Values without y
+
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const c10::intrusive_ptr<Call>& call,
                         at::TensorList trained) {
     Values at = run_forward(call->layer, *call->plan, call->config, x, true);
     ctx->saved_data["call"] = c10::IValue::make_capsule(call);
-    variable_list saved = {x, at.inverse1, at.qkv, at.mixed, at.lse, at.attended, at.inverse2, at.gate_up};
+    variable_list saved = {x,          at.inverse1, at.z1,       at.qkv, at.mixed,   at.lse,
+                           at.mixed_z, at.attended, at.inverse2, at.z2,  at.gate_up, at.activated_z};
     saved.insert(saved.end(), trained.begin(), trained.end());
     ctx->save_for_backward(saved);
     return at.y;
@@ -153,12 +201,12 @@ struct LayerFunction : Function<LayerFunction> {
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const auto call = c10::static_intrusive_pointer_cast<Call>(ctx->saved_data["call"].toCapsule());
-    NOREGRET_CHECK(!std::exchange(call->is_used_up, true), "a second backward pass through the same forward");
     const variable_list saved = ctx->get_saved_variables();
-    const Values at{saved[1], saved[2], saved[3], saved[4], saved[5], saved[6], saved[7], Tensor()};
+    const Values at{saved[1], saved[2], saved[3], saved[4],  saved[5],  saved[6],
+                    saved[7], saved[8], saved[9], saved[10], saved[11], Tensor()};
     attach(call->layer);
-    CudaGradients gradients(variable_list(saved.begin() + 8, saved.end()));
-    variable_list result = {run_backward(call->layer, *call->plan, call->config, saved[0], at, grads[0].contiguous(),
+    CudaGradients gradients(variable_list(saved.begin() + kNumSaved, saved.end()));
+    variable_list result = {run_backward(call->layer, *call->plan, call->config, saved[0], at, grads[0],
                                          ctx->needs_input_grad(0), gradients),
                             Tensor()};
     for (Tensor& gradient : gradients.take()) result.push_back(std::move(gradient));
@@ -171,7 +219,7 @@ struct NormFunction : Function<NormFunction> {
     const Tensor y = at::empty_like(x);
     const Tensor inverse = at::empty({x.size(0)}, x.options().dtype(at::kFloat));
     cuda::rms_norm(current_stream(x.device()), x.size(0), x.size(1), bf16_data(x), bf16_data(weight),
-                   static_cast<float>(eps), nullptr, 0, bf16_data(y), y.stride(0), float_data(inverse));
+                   static_cast<float>(eps), bf16_data(y), y.stride(0), float_data(inverse));
     ctx->save_for_backward({x, weight, inverse});
     return y;
   }
@@ -235,12 +283,30 @@ Tensor forward_on_cuda(const CudaLayer& layer, const std::shared_ptr<CudaPlan>& 
   return run_forward(layer, *plan, config, x, false).y;
 }
 
+Tensor decode_on_cuda(const std::vector<CudaLayer>& layers, const Tensor& last_norm, const CudaPlan& plan,
+                      const HfConfig& config, const Tensor& x) {
+  NOREGRET_CHECK(plan.is_step);
+  const double eps = config.rms_norm_eps;
+  Residual residual(x);
+  for (const CudaLayer& layer : layers) {
+    attach(layer);
+    const CudaLayerWeights& w = *layer.linears;
+    const Tensor qkv = w.qkv.multiply(residual.norm(layer.norms->input_norm, eps, &w.qkv), false);
+    const Tensor mixed = at::empty({x.size(0), w.o.in()}, x.options());
+    attention_on_cuda(plan, config, layer.index, qkv, mixed);
+    residual.add(w.o.multiply_with_a(mixed), w.o);
+    const Tensor activated = w.gate_up.multiply_swiglu(residual.norm(layer.norms->post_norm, eps, &w.gate_up));
+    residual.add(w.down.multiply_with_a(activated), w.down);
+  }
+  return residual.norm(last_norm, eps, nullptr);
+}
+
 Tensor rms_norm_on_cuda(const Tensor& x, const Tensor& weight, double eps) {
   if (at::GradMode::is_enabled() && (x.requires_grad() || weight.requires_grad()))
     return NormFunction::apply(x, weight, eps);
   const Tensor y = at::empty_like(x);
   cuda::rms_norm(current_stream(x.device()), x.size(0), x.size(1), bf16_data(x), bf16_data(weight),
-                 static_cast<float>(eps), nullptr, 0, bf16_data(y), y.stride(0), nullptr);
+                 static_cast<float>(eps), bf16_data(y), y.stride(0), nullptr);
   return y;
 }
 

@@ -80,21 +80,20 @@ FusedLinear::FusedLinear(std::vector<Linear*> parts, int64_t first_site)
     grow(0);
   } else {  // as it is
     matrix_ = parts_.front()->weight().detach();
-    a_ = at::zeros({0, in_}, matrix_.options());
   }
 }
 
 void FusedLinear::grow(int64_t tail) {
   const at::NoGradGuard no_grad;
   const Tensor old = parts_.front()->weight();
-  const Tensor matrix = at::zeros({out_, in_ + tail}, old.options().requires_grad(false));
+  const Tensor matrix = at::zeros({out_ + tail, in_ + tail}, old.options().requires_grad(false));
   for (size_t i = 0; i < parts_.size(); ++i) {
     const Tensor part = matrix.narrow(0, first_out_[i], parts_[i]->out()).narrow(1, 0, in_);
     part.copy_(parts_[i]->weight());
     parts_[i]->move_to(part);
   }
   matrix_ = matrix;
-  a_ = at::zeros({tail, in_}, matrix.options());
+  b_ = at::zeros({out_ * tail}, matrix.options());
   capacity_ = tail;
 }
 
@@ -126,7 +125,8 @@ bool FusedLinear::attach(const AdapterStack& stack) {
       grow(tail_);
     } else if (tail_ > 0) {
       matrix_.narrow(1, in_, capacity_).zero_();
-      a_.zero_();
+      matrix_.narrow(0, out_, capacity_).zero_();
+      b_.zero_();
     }
   } else {
     for (size_t i = 0; i < wanted.size(); ++i) {
@@ -151,20 +151,25 @@ void FusedLinear::write() {
     entries.push_back(
         {.a = columns.a.const_data_ptr<float>(),
          .b = columns.b.const_data_ptr<float>(),
-         .a_rows = bf16_data(a_) + columns.begin * in_,
+         .a_rows = bf16_data(matrix_) + (out_ + columns.begin) * matrix_.stride(0),
          .b_columns = bf16_data(matrix_) + first_out_[columns.part] * matrix_.stride(0) + in_ + columns.begin,
+         .b_rows = bf16_data(b_) + first_out_[columns.part] * tail_ + columns.begin,
          .rank = columns.rank,
          .in = in_,
          .out = out,
+         .a_stride = matrix_.stride(0),
          .b_stride = matrix_.stride(0),
+         .b_rows_stride = tail_,
          .scaling = static_cast<float>(columns.scaling)});
   }
   if (!entries.empty())
     cuda::write_adapters(current_stream(matrix_.device()), static_cast<int64_t>(entries.size()), entries.data());
 }
 
-Tensor FusedLinear::weight() const { return matrix_.narrow(1, 0, in_ + tail_); }
-Tensor FusedLinear::a() const { return a_.narrow(0, 0, tail_); }
+Tensor FusedLinear::weight() const { return matrix_.narrow(0, 0, out_).narrow(1, 0, in_ + tail_); }
+Tensor FusedLinear::a() const { return matrix_.narrow(0, out_, tail_).narrow(1, 0, in_); }
+Tensor FusedLinear::b() const { return b_.narrow(0, 0, out_ * tail_).view({out_, tail_}); }
+Tensor FusedLinear::with_a() const { return matrix_.narrow(0, 0, out_ + tail_).narrow(1, 0, in_); }
 Tensor FusedLinear::extended_rows(int64_t num_rows) const {
   return at::empty({num_rows, extended()}, matrix_.options());
 }
@@ -176,7 +181,8 @@ void FusedLinear::shrink(const Tensor& x, bool is_exact) const {
     at::mm_out(z, x.narrow(1, 0, in_), a().t());
     return;
   }
-  cuda::shrink(current_stream(x.device()), x.size(0), in_, bf16_data(x), x.stride(0), bf16_data(a_), tail_);
+  cuda::shrink(current_stream(x.device()), x.size(0), in_, bf16_data(x), x.stride(0), bf16_data(a()), matrix_.stride(0),
+               tail_);
 }
 
 Tensor FusedLinear::multiply(const Tensor& x, bool is_exact) const {
@@ -208,9 +214,26 @@ Tensor FusedLinear::logits(const Tensor& x, bool is_exact) const {
   return is_exact ? exact_product(Kind::kLogits, x, Tensor()) : product(Kind::kLogits, x, Tensor());
 }
 
-void FusedLinear::multiply_swiglu(const Tensor& x, const Tensor& y) const {
-  cuda::multiply_skinny_swiglu(current_stream(x.device()), x.size(0), extended(), out_ / 2, bf16_data(x), x.stride(0),
-                               bf16_data(matrix_), matrix_.stride(0), bf16_data(y), y.stride(0));
+Tensor FusedLinear::multiply_with_a(const Tensor& x) const {
+  const int64_t num_rows = x.size(0), out = out_ + tail_;
+  if (num_rows > cuda::kMaxSkinnyRows) return at::mm(x, with_a().t());
+  Tensor y = at::empty({num_rows, out}, x.options());
+  cuda::multiply_skinny(current_stream(x.device()), num_rows, in_, out, bf16_data(x), x.stride(0), bf16_data(matrix_),
+                        matrix_.stride(0), false, bf16_data(y));
+  return y;
+}
+
+Tensor FusedLinear::multiply_swiglu(const Tensor& x) const {
+  const int64_t num_rows = x.size(0), size = out_ / 2;
+  CUstream_st* stream = current_stream(x.device());
+  Tensor y = at::empty({num_rows, size}, x.options());
+  if (num_rows <= cuda::kMaxSkinnyRows) {
+    cuda::multiply_skinny_swiglu(stream, num_rows, extended(), size, bf16_data(x), x.stride(0), bf16_data(matrix_),
+                                 matrix_.stride(0), bf16_data(y), y.stride(0));
+  } else {
+    cuda::swiglu(stream, num_rows, size, bf16_data(multiply(x, false)), bf16_data(y), y.stride(0));
+  }
+  return y;
 }
 
 Tensor FusedLinear::product(Kind kind, const Tensor& x, const Tensor& residual) const {
@@ -273,27 +296,22 @@ void FusedLinear::list_trained(const AdapterStack& stack, std::vector<Tensor>& t
   }
 }
 
-// With dz = dy (scaling B): dx = dy W + dz A, dA = dz^T x, dB = scaling dy^T z, dW = dy^T x. One product gives dy [W |
-// scaling B]; one gives dy^T z of all parts, of which each adapter's is a block.
-Tensor FusedLinear::backpropagate(const Tensor& grad_y, const Tensor& x, bool needs_input,
+// With dz = dy (scaling B): dx = dy W + dz A = [dy | dz] [W ; A], dA = dz^T x, dB = scaling dy^T z, dW = dy^T x. One
+// product gives dy^T z of all parts, of which each adapter's is a block.
+Tensor FusedLinear::backpropagate(const Tensor& grad, const Tensor& x, const Tensor& z, bool needs_input,
                                   CudaGradients& gradients) const {
-  const Tensor base = x.narrow(1, 0, in_);
+  const Tensor grad_y = grad.narrow(1, 0, out_);
+  Tensor grad_z = grad.narrow(1, out_, tail_);
   for (size_t i = 0; i < parts_.size(); ++i) {
     if (!gradients.wants(parts_[i]->weight())) continue;
-    gradients.set(parts_[i]->weight(), at::mm(grad_y.narrow(1, first_out_[i], parts_[i]->out()).t(), base));
+    gradients.set(parts_[i]->weight(), at::mm(grad_y.narrow(1, first_out_[i], parts_[i]->out()).t(), x));
   }
   bool trains_adapters = false;
   for (const Columns& columns : columns_) trains_adapters |= gradients.wants(columns.a) || gradients.wants(columns.b);
-  Tensor grad, grad_z;
-  if (needs_input) {
-    grad = at::mm(grad_y, weight());
-    grad_z = grad.narrow(1, in_, tail_);
-  } else if (trains_adapters) {
-    grad_z = at::mm(grad_y, matrix_.narrow(1, in_, tail_));
-  }
+  if (tail_ > 0 && (needs_input || trains_adapters)) at::mm_out(grad_z, grad_y, b());
   if (trains_adapters) {
-    const Tensor grad_a = at::mm(grad_z.t(), base, at::kFloat);
-    const Tensor grad_b = at::mm(grad_y.t(), x.narrow(1, in_, tail_), at::kFloat);
+    const Tensor grad_a = at::mm(grad_z.t(), x, at::kFloat);
+    const Tensor grad_b = at::mm(grad_y.t(), z, at::kFloat);
     for (const Columns& columns : columns_) {
       if (gradients.wants(columns.a)) gradients.set(columns.a, grad_a.narrow(0, columns.begin, columns.rank));
       if (!gradients.wants(columns.b)) continue;
@@ -302,10 +320,7 @@ Tensor FusedLinear::backpropagate(const Tensor& grad_y, const Tensor& x, bool ne
       gradients.set(columns.b, block.mul(columns.scaling));
     }
   }
-  if (!needs_input) return Tensor();
-  Tensor grad_x = grad.narrow(1, 0, in_);
-  if (tail_ > 0) grad_x.addmm_(grad_z, a());
-  return grad_x;
+  return needs_input ? at::mm(grad, with_a()) : Tensor();
 }
 
 }  // namespace noregret

@@ -31,9 +31,10 @@ class CudaGradients {
 };
 
 // Linear layers that read the same x, as one bf16 matrix of [sum of outs, in + tail]: their weights, then columns
-// scaling * B of each adapter at each layer, zero where a layer has none. With A in a matrix of [tail, in] beside it,
-// the layers with their adapters are y = [x | x A^T] W^T: one product, in whose f32 sums the low-rank path is added.
-// The tail is padded with zeros to a multiple of 8.
+// scaling * B of each adapter at each layer, zero where a layer has none. Below them lies A, [tail, in]. The layers
+// with their adapters are y = [x | x A^T] [W | B]^T: one product, in whose f32 sums the low-rank path is added. Or one
+// product gives x [W ; A]^T, to which what reads it adds the rest (kernels::cuda::LowRankSum). The tail is padded with
+// zeros to a multiple of 8.
 class FusedLinear {
  public:
   // Takes the parts' weights over: they become views of the matrix. Sites are consecutive.
@@ -48,22 +49,25 @@ class FusedLinear {
   // has moved.
   bool attach(const AdapterStack& stack);
 
-  Tensor weight() const;                         // [out, in + tail]
-  Tensor a() const;                              // [tail, in]
+  Tensor weight() const;                         // [W | B]: [out, in + tail]
+  Tensor a() const;                              // [tail, in], a view
+  Tensor b() const;                              // [out, tail]
   Tensor extended_rows(int64_t num_rows) const;  // an empty [rows, in + tail]
 
   void shrink(const Tensor& x, bool is_exact) const;  // x[:, in:] = x[:, :in] A^T
   // x [rows, in + tail] -> [rows, out]; with a residual their sum, in its memory where `is_in_place`. An exact one has
   // the same bits for a row in whatever batch.
   Tensor multiply(const Tensor& x, bool is_exact) const;
+  Tensor multiply_with_a(const Tensor& x) const;  // x [W ; A]^T: [rows, out + tail]
   Tensor multiply_and_add(const Tensor& x, const Tensor& residual, bool is_in_place, bool is_exact) const;
   Tensor logits(const Tensor& x, bool is_exact) const;  // f32
-  // Of gate and up: silu(gate) up into y[:, :out / 2], for at most kMaxSkinnyRows rows.
-  void multiply_swiglu(const Tensor& x, const Tensor& y) const;
+  // Of gate and up: silu(gate) up, [rows, out / 2]; not for training.
+  Tensor multiply_swiglu(const Tensor& x) const;
 
-  // grad_y [rows, out], x as in the forward -> the gradient of x[:, :in], by rows of `extended`; undefined where it is
-  // not wanted.
-  Tensor backpropagate(const Tensor& grad_y, const Tensor& x, bool needs_input, CudaGradients& gradients) const;
+  // grad [rows, out + tail]: that of y, and room for that of z = x A^T, which is put there; x [rows, in] and z [rows,
+  // tail] as in the forward. Returns the gradient of x, undefined where it is not wanted.
+  Tensor backpropagate(const Tensor& grad, const Tensor& x, const Tensor& z, bool needs_input,
+                       CudaGradients& gradients) const;
   void list_trained(const AdapterStack& stack, std::vector<Tensor>& trained) const;
 
  private:
@@ -87,8 +91,10 @@ class FusedLinear {
   std::vector<int64_t> first_out_;  // of each part
   int64_t first_site_;
   int64_t in_ = 0, out_ = 0, tail_ = 0, capacity_ = 0;
-  Tensor matrix_;  // [out, in + capacity]
-  Tensor a_;       // [capacity, in]
+  Tensor with_a() const;  // [W ; A]: [out + tail, in]
+
+  Tensor matrix_;  // [W | B ; A | 0]: [out + capacity, in + capacity]
+  Tensor b_;       // B again, row by row, in the first elements
   std::vector<Columns> columns_;
   mutable std::array<std::vector<int64_t>, 3> invariant_sizes_;  // by kind; empty until asked for
 };

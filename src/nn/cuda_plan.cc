@@ -88,8 +88,8 @@ bool cuda_kernels_can(const HfConfig& config) {
     return std::find(known.begin(), known.end(), value) != known.end();
   };
   return is_one_of(config.head_dim, {16, 32, 64, 80, 96, 128}) && config.num_heads / config.num_kv_heads <= 8 &&
-         config.num_heads * config.head_dim % 32 == 0 && config.hidden_size % 32 == 0 && config.hidden_size <= 16384 &&
-         config.intermediate_size % 32 == 0 && config.intermediate_size <= 32768;
+         config.num_heads * config.head_dim % 32 == 0 && config.hidden_size % 32 == 0 &&
+         config.hidden_size <= cuda::kMaxAddedSize && config.intermediate_size % 32 == 0;
 }
 
 CudaPlan plan_on_cuda(const TokenBatch& batch, const HfConfig& config, KvCache* cache, const Tensor& rotary_table,

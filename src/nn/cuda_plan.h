@@ -18,6 +18,7 @@ struct CudaPlan {
   int64_t num_rows = 0;
   bool is_exact = false;     // a row's bits do not depend on its batch
   bool is_in_place = false;  // layers may overwrite their input
+  bool is_step = false;      // of decoding, not exact: every row is the last of a sequence of its own
   Tensor positions;          // [N] int32
   Tensor rotation;           // ops::rotary_table()
 

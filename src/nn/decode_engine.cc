@@ -91,6 +91,7 @@ struct DecodeEngine::State {
     plan->is_exact = model.is_exact();
     plan->is_in_place = true;
     plan->reads_pages = true;
+    plan->is_step = !plan->is_exact;
     plan->positions = input.narrow(0, 0, size);
     plan->rotation = model.rotary();
     plan->tables = input.narrow(0, kNumFields * size, size * table_pages).view({size, table_pages});
@@ -111,14 +112,13 @@ struct DecodeEngine::State {
     const HfConfig& config = model.config();
     CUstream_st* stream = current_stream(model.device());
     const Tensor table = model.embedding_weight();
-    Tensor hidden = at::empty({size, config.hidden_size}, on_device(at::kBFloat16));
+    const Tensor embedded = at::empty({size, config.hidden_size}, on_device(at::kBFloat16));
     cuda::gather_tokens(stream, size, config.hidden_size, bucket.from.const_data_ptr<int32_t>(),
                         bucket.token.const_data_ptr<int32_t>(), ids.const_data_ptr<int64_t>(), bf16_data(table),
-                        table.stride(0), bf16_data(hidden));
+                        table.stride(0), bf16_data(embedded));
     ForwardPlan plan;
     plan.cuda = bucket.plan;
-    for (int64_t i = 0; i < config.num_layers; ++i) hidden = model.layer(i, hidden, plan, policy, cache);
-    const Tensor logits = model.logits(model.final_norm(hidden), policy);
+    const Tensor logits = model.logits(model.layers(embedded, plan, policy, cache), policy);
     cuda::sample(stream, size, logits.size(1), logits.const_data_ptr<float>(), temperature,
                  static_cast<const float*>(bucket.uniform.const_data_ptr()), ids.mutable_data_ptr<int64_t>(),
                  logprobs.mutable_data_ptr<float>());

@@ -23,10 +23,11 @@ int64_t kept_per_row(const HfConfig& c) {
          2 * c.intermediate_size;
 }
 
-// Of a layer at work, beside what it keeps. On CUDA gradients take the places of values they follow from.
+// Of a layer at work, beside what it keeps. On CUDA what a backward pass holds: the activation again, its gradient and
+// those of gate and up; three rows of the residual stream.
 int64_t working_per_row(const ModelShapes& shapes) {
   const HfConfig& c = shapes.hf;
-  if (on_cuda(shapes)) return c.intermediate_size + 3 * c.hidden_size;
+  if (on_cuda(shapes)) return 4 * c.intermediate_size + 3 * c.hidden_size;
   return 2 * (kept_per_row(c) + c.hidden_size + c.intermediate_size);
 }
 

@@ -7,7 +7,7 @@
 
 namespace noregret::kernels {
 
-inline constexpr int64_t kLongest = 700;  // three splits
+inline constexpr int64_t kLongest = 1040;  // three splits
 inline constexpr int64_t kSparePages = 5;
 
 // Consecutive positions of a sequence; those before the first are a prefix of sequence 0, whose full pages it reads.

@@ -102,6 +102,20 @@ inline Tensor rows_of(const Tensor& tensor, int64_t first, int64_t count, int64_
   return tensor.narrow(0, first * size, count * size).clone();
 }
 
+// The first `size` of every `stride` elements; behind them nothing was written.
+inline std::vector<float> without_gaps(const Tensor& bf16, int64_t size, int64_t stride) {
+  const std::vector<float> spread = widened(bf16);
+  std::vector<float> dense;
+  for (size_t i = 0; i < spread.size(); ++i) {
+    if (static_cast<int64_t>(i) % stride < size) {
+      dense.push_back(spread[i]);
+    } else {
+      EXPECT_TRUE(std::isnan(spread[i])) << "element " << i;
+    }
+  }
+  return dense;
+}
+
 // ---- comparisons. NaN is near nothing.
 
 template <class Want>

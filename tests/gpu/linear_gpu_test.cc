@@ -123,24 +123,38 @@ struct Adapted {
         b(random_values(out * rank, seed + 1)),
         gpu_a(on_gpu(a)),
         gpu_b(on_gpu(b)),
-        a_rows(poisoned(rank * in + 8, at::kBFloat16)),
-        matrix(poisoned(out * stride(), at::kBFloat16)) {}
+        a_rows(poisoned(rank * a_stride(), at::kBFloat16)),
+        matrix(poisoned(out * stride(), at::kBFloat16)),
+        b_rows(poisoned(out * b_rows_stride(), at::kBFloat16)) {}
   int64_t stride() const { return in + rank + 8; }  // of [weight | b columns | nothing]
+  int64_t a_stride() const { return in + 8; }
+  int64_t b_rows_stride() const { return rank + 16; }
   cuda::AdapterColumns entry() const {
     return {.a = f32(gpu_a),
             .b = f32(gpu_b),
             .a_rows = bf16(a_rows),
             .b_columns = bf16(matrix) + in,
+            .b_rows = bf16(b_rows),
             .rank = rank,
             .in = in,
             .out = out,
+            .a_stride = a_stride(),
             .b_stride = stride(),
+            .b_rows_stride = b_rows_stride(),
             .scaling = scaling};
   }
   void expect_written() const {
     const std::vector<uint16_t> rows = from_gpu<uint16_t>(a_rows), columns = from_gpu<uint16_t>(matrix);
-    for (int64_t i = 0; i < rank * in; ++i) ASSERT_EQ(rows[i], round_to_bf16(a[i])) << "a, element " << i;
-    for (int64_t i = rank * in; i < rank * in + 8; ++i) ASSERT_TRUE(std::isnan(widen(rows[i])));
+    for (int64_t i = 0; i < rank * a_stride(); ++i) {
+      const int64_t row = i / a_stride(), k = i % a_stride();
+      if (k < in) {
+        ASSERT_EQ(rows[i], round_to_bf16(a[row * in + k])) << "a, row " << row << ", " << k;
+      } else {
+        ASSERT_TRUE(std::isnan(widen(rows[i]))) << "behind a's row " << row;
+      }
+    }
+    const std::vector<float> b_again = without_gaps(b_rows, rank, b_rows_stride());
+    for (int64_t i = 0; i < out * rank; ++i) ASSERT_EQ(b_again[i], widen(round_to_bf16(scaling * b[i]))) << "b's rows";
     for (int64_t o = 0; o < out; ++o) {
       for (int64_t i = 0; i < stride(); ++i) {
         const uint16_t value = columns[o * stride() + i];
@@ -157,7 +171,7 @@ struct Adapted {
   int64_t rank, in, out;
   float scaling;
   std::vector<float> a, b;
-  Tensor gpu_a, gpu_b, a_rows, matrix;
+  Tensor gpu_a, gpu_b, a_rows, matrix, b_rows;
 };
 
 TEST_F(LinearOnGpu, WriteAdaptersRoundsTheMastersIntoPlace) {

@@ -36,27 +36,23 @@ void expect_rows(const Tensor& y, const RowShape& shape, const std::vector<float
 TEST_F(RowsOnGpu, RmsNormIsTheCpus) {
   ThreadPool pool(2);
   for (const int64_t size : kSizes) {
-    for (const int64_t rank : kRanks) {
-      const RowShape shape{size, rank};
-      const std::vector<float> x = bf16_values(kNumRows * size, 11, -2.0f, 2.0f), weight = bf16_values(size, 12);
-      const std::vector<float> a = bf16_values(rank * size, 13);
-      std::vector<float> want(x.size()), want_inverse(kNumRows);
-      rms_norm(pool, kNumRows, size, x.data(), weight.data(), kEps, want.data(), want_inverse.data());
+    const RowShape shape{size, 0};
+    const std::vector<float> x = bf16_values(kNumRows * size, 11, -2.0f, 2.0f), weight = bf16_values(size, 12);
+    std::vector<float> want(x.size()), want_inverse(kNumRows);
+    rms_norm(pool, kNumRows, size, x.data(), weight.data(), kEps, want.data(), want_inverse.data());
 
-      const Tensor gpu_x = bf16_on_gpu(x), gpu_weight = bf16_on_gpu(weight), gpu_a = bf16_on_gpu(a);
-      const Tensor y = poisoned(kNumRows * shape.stride(), at::kBFloat16), inverse = poisoned(kNumRows, at::kFloat);
-      cuda::rms_norm(stream(), kNumRows, size, bf16(gpu_x), bf16(gpu_weight), kEps, bf16(gpu_a), rank, bf16(y),
-                     shape.stride(), f32(inverse));
-      expect_rows(y, shape, want, a, 0);  // products only: nothing cancels
-      const std::vector<float> inverses = from_gpu<float>(inverse);
-      for (int64_t row = 0; row < kNumRows; ++row)
-        EXPECT_NEAR(inverses[row], want_inverse[row], 1e-5 * want_inverse[row]);  // f32 sums of `size` squares
+    const Tensor gpu_x = bf16_on_gpu(x), gpu_weight = bf16_on_gpu(weight);
+    const Tensor y = poisoned(kNumRows * shape.stride(), at::kBFloat16), inverse = poisoned(kNumRows, at::kFloat);
+    cuda::rms_norm(stream(), kNumRows, size, bf16(gpu_x), bf16(gpu_weight), kEps, bf16(y), shape.stride(),
+                   f32(inverse));
+    expect_rows(y, shape, want, {}, 0);  // products only: nothing cancels
+    const std::vector<float> inverses = from_gpu<float>(inverse);
+    for (int64_t row = 0; row < kNumRows; ++row)
+      EXPECT_NEAR(inverses[row], want_inverse[row], 1e-5 * want_inverse[row]);  // f32 sums of `size` squares
 
-      const Tensor again = poisoned(kNumRows * shape.stride(), at::kBFloat16);
-      cuda::rms_norm(stream(), kNumRows, size, bf16(gpu_x), bf16(gpu_weight), kEps, bf16(gpu_a), rank, bf16(again),
-                     shape.stride(), nullptr);
-      EXPECT_EQ(from_gpu<uint16_t>(again), from_gpu<uint16_t>(y)) << "without the inverse";
-    }
+    const Tensor again = poisoned(kNumRows * shape.stride(), at::kBFloat16);
+    cuda::rms_norm(stream(), kNumRows, size, bf16(gpu_x), bf16(gpu_weight), kEps, bf16(again), shape.stride(), nullptr);
+    EXPECT_EQ(from_gpu<uint16_t>(again), from_gpu<uint16_t>(y)) << "without the inverse";
   }
 }
 
@@ -64,7 +60,7 @@ TEST_F(RowsOnGpu, RmsNormAddsEpsBeforeTheRoot) {
   // mean(x^2) is 2^-20, so that a misplaced eps of 3 * 2^-20 shows: r is 2^9.
   const Tensor x = bf16_on_gpu(std::vector<float>(128, 0x1p-10f)), weight = bf16_on_gpu(std::vector<float>(128, 1.0f));
   const Tensor y = poisoned(128, at::kBFloat16), inverse = poisoned(1, at::kFloat);
-  cuda::rms_norm(stream(), 1, 128, bf16(x), bf16(weight), 0x3p-20f, nullptr, 0, bf16(y), 128, f32(inverse));
+  cuda::rms_norm(stream(), 1, 128, bf16(x), bf16(weight), 0x3p-20f, bf16(y), 128, f32(inverse));
   EXPECT_NEAR(from_gpu<float>(inverse)[0], 512.0f, 512e-6);  // rsqrtf is right to 2 steps of f32
   for (const float value : widened(y)) EXPECT_EQ(value, 0.5f);
 }
@@ -80,11 +76,12 @@ TEST_F(RowsOnGpu, RmsNormBackwardIsTheCpus) {
     rms_norm_backward(pool, kNumRows, size, x.data(), weight.data(), inverse.data(), grad_y.data(), want.data());
 
     const Tensor gpu_x = bf16_on_gpu(x), gpu_weight = bf16_on_gpu(weight), gpu_inverse = on_gpu(inverse);
-    const Tensor gpu_grad_y = bf16_on_gpu(with_stride(grad_y, size, stride, kNan)), grad_x = bf16_on_gpu(start);
+    const Tensor gpu_grad_y = bf16_on_gpu(with_stride(grad_y, size, stride, kNan));
+    const Tensor grad_x = bf16_on_gpu(with_stride(start, size, stride + 8, kNan));
     cuda::rms_norm_backward(stream(), kNumRows, size, bf16(gpu_x), bf16(gpu_weight), f32(gpu_inverse), bf16(gpu_grad_y),
-                            stride, bf16(grad_x));
+                            stride, bf16(grad_x), stride + 8);
     // Terms of order 1 may cancel; each has f32's error, and the mean that of a sum of `size` of them.
-    expect_bf16(widened(grad_x), want, 1e-5, cat("size ", size));
+    expect_bf16(without_gaps(grad_x, size, stride + 8), want, 1e-5, cat("size ", size));
   }
 }
 
@@ -107,36 +104,34 @@ std::vector<float> side_by_side(const std::vector<float>& gate, const std::vecto
 
 TEST_F(RowsOnGpu, SwigluIsTheCpus) {
   ThreadPool pool(2);
-  for (const int64_t size : {128, 896, 1536, 4096, 8960, 18944, 32768}) {  // the last two need more than 48 KB shared
-    for (const int64_t rank : kRanks) {
-      const RowShape shape{size, rank};
-      const std::vector<float> gate = make_gates(size), up = bf16_values(kNumRows * size, 32);
-      const std::vector<float> a = bf16_values(rank * size, 33);
-      std::vector<float> want(gate.size());
-      swiglu(pool, kNumRows, size, gate.data(), up.data(), want.data());
+  for (const int64_t size : {128, 896, 1536, 4096, 8960, 18944, 32768}) {
+    const RowShape shape{size, 0};
+    const std::vector<float> gate = make_gates(size), up = bf16_values(kNumRows * size, 32);
+    std::vector<float> want(gate.size());
+    swiglu(pool, kNumRows, size, gate.data(), up.data(), want.data());
 
-      const Tensor gate_up = bf16_on_gpu(side_by_side(gate, up, size)), gpu_a = bf16_on_gpu(a);
-      const Tensor y = poisoned(kNumRows * shape.stride(), at::kBFloat16);
-      cuda::swiglu(stream(), kNumRows, size, bf16(gate_up), bf16(gpu_a), rank, bf16(y), shape.stride());
-      expect_rows(y, shape, want, a, 1e-35);  // silu(-100) is 4e-42, or 0, or with an exponent cut at -87 some 1e-36
-    }
+    const Tensor gate_up = bf16_on_gpu(side_by_side(gate, up, size));
+    const Tensor y = poisoned(kNumRows * shape.stride(), at::kBFloat16);
+    cuda::swiglu(stream(), kNumRows, size, bf16(gate_up), bf16(y), shape.stride());
+    expect_rows(y, shape, want, {}, 1e-35);  // silu(-100) is 4e-42, or 0, or with an exponent cut at -87 some 1e-36
   }
 }
 
 TEST_F(RowsOnGpu, SwigluBackwardIsTheCpus) {
   ThreadPool pool(2);
   for (const int64_t size : kSizes) {
-    const int64_t stride = size + 16;
+    const int64_t stride = 2 * size + 16;
     const std::vector<float> gate = make_gates(size), up = bf16_values(kNumRows * size, 42);
     const std::vector<float> grad_y = bf16_values(kNumRows * size, 43);
     std::vector<float> grad_gate = gate, grad_up = up;
     swiglu_backward(pool, kNumRows, size, grad_gate.data(), grad_up.data(), grad_y.data());
 
     const Tensor gate_up = bf16_on_gpu(side_by_side(gate, up, size));
-    const Tensor gpu_grad_y = bf16_on_gpu(with_stride(grad_y, size, stride, kNan));
-    cuda::swiglu_backward(stream(), kNumRows, size, bf16(gate_up), bf16(gpu_grad_y), stride);
+    const Tensor gpu_grad_y = bf16_on_gpu(grad_y), grad_gate_up = poisoned(kNumRows * stride, at::kBFloat16);
+    cuda::swiglu_backward(stream(), kNumRows, size, bf16(gate_up), bf16(gpu_grad_y), bf16(grad_gate_up), stride);
     // 1 + g (1 - s) cancels at g = -1.28; its terms are at most 7 and have f32's error, some 1e-6.
-    expect_bf16(widened(gate_up), side_by_side(grad_gate, grad_up, size), 5e-6, cat("size ", size));
+    expect_bf16(without_gaps(grad_gate_up, 2 * size, stride), side_by_side(grad_gate, grad_up, size), 5e-6,
+                cat("size ", size));
   }
 }
 
@@ -145,8 +140,9 @@ TEST_F(RowsOnGpu, ShrinkWritesTheLowRankPathBehindTheRow) {
     for (const int64_t rank : kRanks) {
       const RowShape shape{size, rank};
       const std::vector<float> dense = bf16_values(kNumRows * size, 51), a = bf16_values(rank * size, 52);
-      const Tensor x = bf16_on_gpu(with_stride(dense, size, shape.stride(), kNan)), gpu_a = bf16_on_gpu(a);
-      cuda::shrink(stream(), kNumRows, size, bf16(x), shape.stride(), bf16(gpu_a), rank);
+      const Tensor x = bf16_on_gpu(with_stride(dense, size, shape.stride(), kNan));
+      const Tensor gpu_a = bf16_on_gpu(with_stride(a, size, size + 8, kNan));
+      cuda::shrink(stream(), kNumRows, size, bf16(x), shape.stride(), bf16(gpu_a), size + 8, rank);
       expect_rows(x, shape, dense, a, 0);
       const std::vector<float> values = widened(x);
       for (int64_t i = 0; i < kNumRows * size; ++i)
@@ -164,21 +160,20 @@ TEST_F(RowsOnGpu, ResultsOfARowDependOnItAlone) {
     const auto norm = [&](int64_t first, int64_t count) {
       const Tensor x = rows_of(gate_up, first, count, size);
       const Tensor y = poisoned(count * shape.stride(), at::kBFloat16);
-      cuda::rms_norm(stream(), count, size, bf16(x), bf16(weight), kEps, bf16(a), kRank, bf16(y), shape.stride(),
-                     nullptr);
+      cuda::rms_norm(stream(), count, size, bf16(x), bf16(weight), kEps, bf16(y), shape.stride(), nullptr);
       return from_gpu<uint16_t>(y);
     };
     expect_rows_stand_alone(kBatch, norm, "rms_norm");
     const auto activate = [&](int64_t first, int64_t count) {
       const Tensor x = rows_of(gate_up, first, count, 2 * size);
       const Tensor y = poisoned(count * shape.stride(), at::kBFloat16);
-      cuda::swiglu(stream(), count, size, bf16(x), bf16(a), kRank, bf16(y), shape.stride());
+      cuda::swiglu(stream(), count, size, bf16(x), bf16(y), shape.stride());
       return from_gpu<uint16_t>(y);
     };
     expect_rows_stand_alone(kBatch, activate, "swiglu");
     const auto to_low_rank = [&](int64_t first, int64_t count) {
       const Tensor x = rows_of(gate_up, first, count, 2 * size);  // rows of 2 size, of which the first half counts
-      cuda::shrink(stream(), count, size, bf16(x), 2 * size, bf16(a), kRank);
+      cuda::shrink(stream(), count, size, bf16(x), 2 * size, bf16(a), size, kRank);
       return from_gpu<uint16_t>(x);
     };
     expect_rows_stand_alone(kBatch, to_low_rank, "shrink");
@@ -186,11 +181,11 @@ TEST_F(RowsOnGpu, ResultsOfARowDependOnItAlone) {
 }
 
 TEST_F(RowsOnGpu, NoRowsAreNoWork) {
-  cuda::rms_norm(stream(), 0, 128, nullptr, nullptr, kEps, nullptr, 8, nullptr, 136, nullptr);
-  cuda::rms_norm_backward(stream(), 0, 128, nullptr, nullptr, nullptr, nullptr, 128, nullptr);
-  cuda::swiglu(stream(), 0, 128, nullptr, nullptr, 8, nullptr, 136);
-  cuda::swiglu_backward(stream(), 0, 128, nullptr, nullptr, 128);
-  cuda::shrink(stream(), 0, 128, nullptr, 136, nullptr, 8);
+  cuda::rms_norm(stream(), 0, 128, nullptr, nullptr, kEps, nullptr, 136, nullptr);
+  cuda::rms_norm_backward(stream(), 0, 128, nullptr, nullptr, nullptr, nullptr, 128, nullptr, 128);
+  cuda::swiglu(stream(), 0, 128, nullptr, nullptr, 136);
+  cuda::swiglu_backward(stream(), 0, 128, nullptr, nullptr, nullptr, 256);
+  cuda::shrink(stream(), 0, 128, nullptr, 136, nullptr, 128, 8);
   synchronize(kGpu);
 }
 

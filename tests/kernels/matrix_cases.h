@@ -25,7 +25,7 @@ inline Weight make_weight(int64_t out, int64_t in, WeightDtype dtype, uint64_t s
 
 // Rows of `size` that lie `stride` apart; what lies between them is `gap`.
 inline std::vector<float> with_stride(const std::vector<float>& dense, int64_t size, int64_t stride, float gap) {
-  const int64_t num_rows = static_cast<int64_t>(dense.size()) / size;
+  const int64_t num_rows = size > 0 ? static_cast<int64_t>(dense.size()) / size : 0;
   std::vector<float> spread(static_cast<size_t>(num_rows * stride), gap);
   for (int64_t r = 0; r < num_rows; ++r) std::copy_n(&dense[r * size], size, &spread[r * stride]);
   return spread;

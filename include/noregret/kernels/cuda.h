@@ -15,29 +15,46 @@ using Stream = CUstream_st*;
 using Bf16 = uint16_t;
 
 constexpr int64_t kMaxSkinnyRows = 4;
-constexpr int64_t kSplitKeys = 256;  // keys that one block of attention() reads
+constexpr int64_t kSplitKeys = 512;  // keys that one block of attention() reads
 
 // ---- rows
 
-// y[:, :size] = x r weight with r = 1 / sqrt(mean(x^2) + eps); with rank > 0 also y[:, size:size + rank] = (that) a^T.
-//   x [rows, size], weight [size], a [rank, size], size a multiple of 8, at most 16,384; inverse [rows]: r, or null
-void rms_norm(Stream stream, int64_t num_rows, int64_t size, const Bf16* x, const Bf16* weight, float eps,
-              const Bf16* a, int64_t rank, Bf16* y, int64_t y_stride, float* inverse);
-// grad_x += d loss / d x.  grad_y by rows of grad_y_stride
+// y[:, :size] = x r weight with r = 1 / sqrt(mean(x^2) + eps).
+//   x [rows, size], weight [size], size a multiple of 8; inverse [rows]: r, or null
+void rms_norm(Stream stream, int64_t num_rows, int64_t size, const Bf16* x, const Bf16* weight, float eps, Bf16* y,
+              int64_t y_stride, float* inverse);
+// grad_x += d loss / d x.  Gradients by rows of their strides
 void rms_norm_backward(Stream stream, int64_t num_rows, int64_t size, const Bf16* x, const Bf16* weight,
-                       const float* inverse, const Bf16* grad_y, int64_t grad_y_stride, Bf16* grad_x);
+                       const float* inverse, const Bf16* grad_y, int64_t grad_y_stride, Bf16* grad_x,
+                       int64_t grad_x_stride);
 
-// y[:, :size] = silu(gate) up; with rank > 0 also y[:, size:size + rank] = (that) a^T.
-//   gate_up [rows, 2 size]: gate, then up; size a multiple of 8, at most 32,768
-void swiglu(Stream stream, int64_t num_rows, int64_t size, const Bf16* gate_up, const Bf16* a, int64_t rank, Bf16* y,
-            int64_t y_stride);
-// In place: gate and up become their gradients.
-void swiglu_backward(Stream stream, int64_t num_rows, int64_t size, Bf16* gate_up, const Bf16* grad_y,
-                     int64_t grad_y_stride);
+// What a linear of a low-rank adapter leaves to add to x, where its product is with its weight and, below that, a.
+struct LowRankSum {
+  const Bf16* y = nullptr;  // [rows, size + rank] by rows of y_stride: the product, z behind it; null: nothing is added
+  int64_t y_stride = 0;
+  const Bf16* b = nullptr;         // [size, rank] by rows of b_stride
+  int64_t b_stride = 0, rank = 0;  // rank a multiple of 8
+};
+// sum = x + y + z b^T, for which z b^T is rounded; then y[:, :size] = rms_norm(sum) and, with rank > 0, y[:, size:size
+// + rank] = (that) a^T. For a step of decoding.
+//   x, sum [rows, size], not the same memory; sum is left as it is where nothing is added; size a multiple of 32, at
+//   most kMaxAddedSize; a [rank, size] by rows of a_stride, rank a multiple of 8
+constexpr int64_t kMaxAddedSize = 12288;
+void add_rms_norm(Stream stream, int64_t num_rows, int64_t size, const Bf16* x, const LowRankSum& added, Bf16* sum,
+                  const Bf16* weight, float eps, const Bf16* a, int64_t a_stride, int64_t rank, Bf16* y,
+                  int64_t y_stride);
 
-// x[:, size:size + rank] = x[:, :size] a^T: the low-rank path of an activation, into its own row. size a multiple of
-// 32, rank of 8
-void shrink(Stream stream, int64_t num_rows, int64_t size, Bf16* x, int64_t x_stride, const Bf16* a, int64_t rank);
+// y = silu(gate) up.
+//   gate_up [rows, 2 size]: gate, then up; y [rows, size] by rows of y_stride; size a multiple of 8
+void swiglu(Stream stream, int64_t num_rows, int64_t size, const Bf16* gate_up, Bf16* y, int64_t y_stride);
+// grad_gate_up: the gradients of gate and of up, by rows of grad_stride; grad_y [rows, size]
+void swiglu_backward(Stream stream, int64_t num_rows, int64_t size, const Bf16* gate_up, const Bf16* grad_y,
+                     Bf16* grad_gate_up, int64_t grad_stride);
+
+// x[:, size:size + rank] = x[:, :size] a^T: the low-rank path of an activation, into its own row.
+//   a [rank, size] by rows of a_stride; size a multiple of 32, rank of 8
+void shrink(Stream stream, int64_t num_rows, int64_t size, Bf16* x, int64_t x_stride, const Bf16* a, int64_t a_stride,
+            int64_t rank);
 
 // y = x w^T (+ y, where `adds`). For at most kMaxSkinnyRows rows, where reading w is all the time.
 //   x [rows, in], w [out, in] by rows of w_stride, y [rows, out]; in a multiple of 8
@@ -54,14 +71,15 @@ void multiply_skinny_swiglu(Stream stream, int64_t num_rows, int64_t in, int64_t
 void gather_tokens(Stream stream, int64_t num_rows, int64_t size, const int32_t* from, const int32_t* given,
                    const int64_t* previous, const Bf16* table, int64_t stride, Bf16* y);
 
-// The f32 masters of one adapted linear, rounded into the columns that the products read: a to a_rows, scaling b to
-// b_columns.
+// The f32 masters of one adapted linear, rounded to where the products read them: a to a_rows, scaling b to b_columns
+// and b_rows.
 struct AdapterColumns {
   const float* a;   // [rank, in]
   const float* b;   // [out, rank]
-  Bf16* a_rows;     // [rank, in]
+  Bf16* a_rows;     // [rank, in] by rows of a_stride
   Bf16* b_columns;  // [out, rank] by rows of b_stride
-  int64_t rank, in, out, b_stride;
+  Bf16* b_rows;     // [out, rank] by rows of b_rows_stride
+  int64_t rank, in, out, a_stride, b_stride, b_rows_stride;
   float scaling;
 };
 void write_adapters(Stream stream, int64_t count, const AdapterColumns* entries);  // entries on the host
@@ -86,9 +104,11 @@ struct PageTables {
 void rotary(Stream stream, int64_t num_rows, const KvShape& shape, Bf16* qkv, const int32_t* positions,
             const float* table, const PageTables& tables, Bf16* keys, Bf16* values);
 // The gradient of qkv before rotary(), from those of what it became: queries and keys are turned back.
-//   grad_q [rows, heads, head_dim], grad_k and grad_v [rows, kv_heads, head_dim]; grad_qkv like qkv, overwritten
+//   grad_q [rows, heads, head_dim], grad_k and grad_v [rows, kv_heads, head_dim]; grad_qkv like qkv, by rows of
+//   grad_stride, overwritten
 void rotary_backward(Stream stream, int64_t num_rows, const KvShape& shape, const Bf16* grad_q, const Bf16* grad_k,
-                     const Bf16* grad_v, const int32_t* positions, const float* table, Bf16* grad_qkv);
+                     const Bf16* grad_v, const int32_t* positions, const float* table, Bf16* grad_qkv,
+                     int64_t grad_stride);
 // Copies a page's content in all layers, whose pages lie layer_stride elements apart.
 void copy_page(Stream stream, int64_t from, int64_t to, const KvShape& shape, int64_t num_layers, int64_t layer_stride,
                Bf16* keys, Bf16* values);
@@ -104,6 +124,14 @@ void attention(Stream stream, int64_t num_rows, const KvShape& shape, const Bf16
                Bf16* y, int64_t y_stride, float* lse);
 int64_t attention_scratch_bytes(int64_t num_rows, const KvShape& shape, int64_t max_length);
 
+// rotary() and attention() in one, for rows that are each the last of a sequence of its own; qkv stays as it is.
+// positions and tables are no kernel's work, and pages before a row's own are not that of
+// any kernel queued since the stream was last idle or a copy was: they are read before earlier kernels have ended.
+//   table as for rotary(); the rest as for attention()
+void attention_step(Stream stream, int64_t num_rows, const KvShape& shape, const Bf16* qkv, const int32_t* positions,
+                    const float* table, const PageTables& tables, Bf16* keys, Bf16* values, int64_t max_length,
+                    void* scratch, Bf16* y, int64_t y_stride);
+
 // Attention to two disjoint sets of keys, joined: y and lse of the first become those of both. A row whose other lse is
 // not finite saw no key there.  y, other [rows, heads * head_dim]; lse, other_lse [heads, rows]
 void join_attention(Stream stream, int64_t num_rows, int64_t num_heads, int64_t head_dim, Bf16* y, float* lse,
@@ -114,9 +142,9 @@ void join_attention(Stream stream, int64_t num_rows, int64_t num_heads, int64_t 
 // ln p[target] (NaN for a target that is no id), entropy and log-sum-exp of z. Each may be null but lse.
 void token_scores(Stream stream, int64_t num_rows, int64_t vocab_size, const float* logits, const int64_t* targets,
                   float temperature, float* logprobs, float* entropy, float* lse);
-// grad [rows, vocab] = coefficient / temperature (onehot(target) - p).
+// grad [rows, vocab], by rows of grad_stride, = coefficient / temperature (onehot(target) - p).
 void token_gradients(Stream stream, int64_t num_rows, int64_t vocab_size, const float* logits, const int64_t* targets,
-                     float temperature, const float* coefficients, const float* lse, Bf16* grad);
+                     float temperature, const float* coefficients, const float* lse, Bf16* grad, int64_t grad_stride);
 // rows.h: sample(); logprobs are token_scores()'s, bit for bit. A row that is not finite gets token -1.
 void sample(Stream stream, int64_t num_rows, int64_t vocab_size, const float* logits, float temperature,
             const float* uniforms, int64_t* tokens, float* logprobs);

@@ -18,6 +18,7 @@
 namespace noregret {
 
 struct CpuPlan;
+struct CudaLayer;
 struct CudaPlan;
 struct CudaWeights;
 class DecodeEngine;
@@ -86,6 +87,8 @@ class CausalLm {
   Tensor layer(int64_t layer_idx, const Tensor& hidden, const ForwardPlan& plan, const AdapterStack& stack,
                KvCache* cache) const;
   Tensor final_norm(const Tensor& hidden) const;
+  // All layers and the final norm.
+  Tensor layers(const Tensor& embedded, const ForwardPlan& plan, const AdapterStack& stack, KvCache* cache) const;
 
   // All weights by Hugging Face name, tied head left out; the order of the checkpoint. Trained ones are the model's own
   // tensors; of weights that only the kernels hold these are copies in f32.
@@ -117,6 +120,7 @@ class CausalLm {
   void finish();                          // sites and the rotary table
   Linear stored(const Tensor& weight) const;
   std::vector<Linear*> linears();
+  CudaLayer cuda_layer(int64_t layer_idx, const AdapterStack& stack) const;
 
   HfConfig config_;
   Backend backend_ = Backend::kAten;

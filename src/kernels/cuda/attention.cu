@@ -3,12 +3,13 @@
 #include "kernels/attention_scratch.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pages.cuh"
+#include "kernels/cuda/rotation.cuh"
 #include "kernels/cuda/tensor_core.cuh"
 
 namespace noregret::kernels::cuda {
 namespace {
 
-constexpr int kNumWarps = 4;
+constexpr int kNumWarps = 8;
 constexpr int kThreads = kNumWarps * kWarp;
 constexpr int kMaxGroup = 8;  // query heads of a tile
 constexpr int kSplitPages = static_cast<int>(kSplitKeys) / kPage;
@@ -20,9 +21,10 @@ struct Args {
   const Bf16* qkv;
   const int32_t* positions;
   PageTables tables;
-  const Bf16 *keys, *values;
-  int* counters;   // [rows, kv_heads]: splits that are done
-  float* partial;  // [rows, kv_heads, max_splits, group, head_dim + kPartTail]
+  const float* rotation;  // of attention_step() alone
+  Bf16 *keys, *values;    // which it writes
+  int* counters;          // [rows, kv_heads]: splits that are done
+  float* partial;         // [rows, kv_heads, max_splits, group, head_dim + kPartTail]
   Bf16* y;
   int64_t y_stride;
   float* lse;
@@ -33,7 +35,6 @@ __device__ uint32_t transpose8x8(uint32_t row) {
   asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(column) : "r"(row));
   return column;
 }
-__device__ uint32_t pack2(float low, float high) { return to_bf16(low) | (static_cast<uint32_t>(to_bf16(high)) << 16); }
 
 // Over the lanes that hold other keys of the same two queries.
 template <class Join>
@@ -55,28 +56,47 @@ struct Shared {
   bool is_last;
 };
 
-// Scores and weighted values of a warp's pages of the split. Scores are keys times queries, so that the tile's 16 rows
-// are keys and its 8 columns the queries that share them; lane (g, j) = (lane / 4, lane % 4) holds keys g and g + 8 of
-// queries 2 j and 2 j + 1.
+// The cosines and sines that queries are turned by: of elements 8 u + 2 j and the next, for lane (g, j).
 template <int kDim>
+struct Turns {
+  __device__ void read(const Args& args, int position, int j) {
+    const auto* from = reinterpret_cast<const float4*>(args.rotation + static_cast<int64_t>(position) * kDim) + j;
+#pragma unroll
+    for (int u = 0; u < kDim / 16; ++u) at[u] = from[4 * u];
+  }
+  float4 at[kDim / 16];
+};
+
+// The row's own key, turned, and value go to the last page.
+template <int kDim>
+__device__ void append(const Args& args, int row, int kv_head, int position, int page) {
+  const int64_t width = (args.num_heads + 2 * args.num_kv_heads) * kDim;
+  const Bf16* key = args.qkv + row * width + (args.num_heads + kv_head) * kDim;
+  const Bf16* value = key + args.num_kv_heads * kDim;
+  const int64_t to = (static_cast<int64_t>(page) * args.num_kv_heads + kv_head) * (kDim * kPage);
+  const int i = static_cast<int>(threadIdx.x) * 2;
+  if (i < kDim / 2) {
+    uint32_t low = *reinterpret_cast<const uint32_t*>(key + i),
+             high = *reinterpret_cast<const uint32_t*>(key + i + kDim / 2);
+    turn_pairs(low, high,
+               *reinterpret_cast<const float4*>(args.rotation + static_cast<int64_t>(position) * kDim + 2 * i));
+    *reinterpret_cast<uint32_t*>(args.keys + to + key_offset(position % kPage, i)) = low;
+    *reinterpret_cast<uint32_t*>(args.keys + to + key_offset(position % kPage, i + kDim / 2)) = high;
+  }
+  const int element = kThreads - 1 - static_cast<int>(threadIdx.x);  // by the threads that turn nothing first
+  if (element < kDim) args.values[to + value_offset(position % kPage, element)] = value[element];
+}
+
+// Scores and weighted values of a warp's pages of the split. With kIsStep queries are turned here, and the row's own
+// key and value are stored here, before the last page is read. Scores are keys times queries, so that the tile's 16
+// rows are keys and its 8 columns the queries that share them; lane (g, j) = (lane / 4, lane % 4) holds keys g and g +
+// 8 of queries 2 j and 2 j + 1.
+template <int kDim, bool kIsStep>
 __device__ void read_pages(const Args& args, int row, int kv_head, int first_page, int end_page, int length,
                            Shared<kDim>& shared) {
   constexpr int kTiles = kDim / 16;
   const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
   const int g = lane / 4, j = lane % 4;
-  uint32_t queries[kTiles][2] = {};
-  if (g < args.group) {
-    const int64_t width = (args.num_heads + 2 * args.num_kv_heads) * kDim;
-    const Bf16* q = args.qkv + row * width + (kv_head * args.group + g) * kDim + 2 * j;
-#pragma unroll
-    for (int t = 0; t < kTiles; ++t) {
-      queries[t][0] = *reinterpret_cast<const uint32_t*>(q + 16 * t);
-      queries[t][1] = *reinterpret_cast<const uint32_t*>(q + 16 * t + 8);
-    }
-  }
-  const float scale = kLog2E * rsqrtf(static_cast<float>(kDim));
-  float max[2] = {-INFINITY, -INFINITY}, total[2] = {};
-  float sums[kTiles][4] = {};
   const int32_t* pages = args.tables.pages + args.tables.sequences[row] * args.tables.max_pages;
   int32_t ids[kWarpPages];
 #pragma unroll
@@ -91,7 +111,33 @@ __device__ void read_pages(const Args& args, int row, int kv_head, int first_pag
 #pragma unroll
     for (int t = 0; t < kTiles; ++t) values[i % 2][t] = value[t * kWarp + lane];
   };
-  if (first_page + warp < end_page) load(0);
+  const int last_page = (length - 1) / kPage;
+  const bool is_early = kIsStep && first_page + warp < min(end_page, last_page);
+  [[maybe_unused]] Turns<kDim> turns;
+  if constexpr (kIsStep) {
+    turns.read(args, length - 1, j);
+    if (is_early) load(0);
+    wait_for_inputs();
+  }
+  uint32_t queries[2 * kTiles] = {};
+  if (g < args.group) {
+    const int64_t width = (args.num_heads + 2 * args.num_kv_heads) * kDim;
+    const Bf16* q = args.qkv + row * width + (kv_head * args.group + g) * kDim + 2 * j;
+#pragma unroll
+    for (int u = 0; u < 2 * kTiles; ++u) queries[u] = *reinterpret_cast<const uint32_t*>(q + 8 * u);
+  }
+  if constexpr (kIsStep) {
+    if (last_page < end_page) {
+      append<kDim>(args, row, kv_head, length - 1, pages[last_page]);
+      __syncthreads();
+    }
+#pragma unroll
+    for (int u = 0; u < kTiles; ++u) turn_pairs(queries[u], queries[u + kTiles], turns.at[u]);
+  }
+  const float scale = kLog2E * rsqrtf(static_cast<float>(kDim));
+  float max[2] = {-INFINITY, -INFINITY}, total[2] = {};
+  float sums[kTiles][4] = {};
+  if (!is_early && first_page + warp < end_page) load(0);
 #pragma unroll
   for (int i = 0; i < kWarpPages; ++i) {
     const int page = first_page + warp + i * kNumWarps;
@@ -99,7 +145,7 @@ __device__ void read_pages(const Args& args, int row, int kv_head, int first_pag
     if (i + 1 < kWarpPages && page + kNumWarps < end_page) load(i + 1);
     float score[4] = {};
 #pragma unroll
-    for (int t = 0; t < kTiles; ++t) multiply_tile(score, keys[i % 2][t], queries[t][0], queries[t][1]);
+    for (int t = 0; t < kTiles; ++t) multiply_tile(score, keys[i % 2][t], queries[2 * t], queries[2 * t + 1]);
 #pragma unroll
     for (int k = 0; k < 4; ++k) {
       const bool is_seen = page * kPage + g + (k / 2) * 8 < length;
@@ -194,18 +240,20 @@ __device__ void join_splits(const Args& args, int row, int kv_head, int num_spli
   }
 }
 
-// Block (row, kv_head, split). The last block of a row to end joins the splits.
-template <int kDim>
-__global__ void __launch_bounds__(kThreads, 2) attention_kernel(Args args) {
+// Block (row, kv_head, split). The last block of a row to end joins the splits. What a step reads that is no kernel's
+// work, positions, tables and the pages before, it reads before the kernel before has ended.
+template <int kDim, bool kIsStep>
+__global__ void __launch_bounds__(kThreads, 1) attention_kernel(Args args) {
   __shared__ Shared<kDim> shared;
-  wait_for_inputs();
+  if (!kIsStep) wait_for_inputs();
   const int row = static_cast<int>(blockIdx.x), kv_head = static_cast<int>(blockIdx.y),
             split = static_cast<int>(blockIdx.z);
   const int length = args.positions[row] + 1;
   const int num_pages = (length + kPage - 1) / kPage;
   const int num_splits = (num_pages + kSplitPages - 1) / kSplitPages;
   if (split >= num_splits) return;
-  read_pages<kDim>(args, row, kv_head, split * kSplitPages, min(num_pages, (split + 1) * kSplitPages), length, shared);
+  read_pages<kDim, kIsStep>(args, row, kv_head, split * kSplitPages, min(num_pages, (split + 1) * kSplitPages), length,
+                            shared);
   __syncthreads();
   weigh_warps(shared);
   __syncthreads();
@@ -265,11 +313,50 @@ __global__ void join_attention_kernel(int num_rows, int num_heads, int head_dim,
   }
 }
 
-template <int kDim>
+template <int kDim, bool kIsStep>
 void launch(Stream stream, const Args& args) {
   const dim3 grid(static_cast<unsigned>(args.num_rows), static_cast<unsigned>(args.num_kv_heads),
                   static_cast<unsigned>(args.max_splits));
-  launch_early("attention", attention_kernel<kDim>, grid, kThreads, 0, stream, args);
+  launch_early("attention", attention_kernel<kDim, kIsStep>, grid, kThreads, 0, stream, args);
+}
+
+template <bool kIsStep>
+void launch_for(int64_t head_dim, Stream stream, const Args& args) {
+  switch (head_dim) {
+    case 16:
+      return launch<16, kIsStep>(stream, args);
+    case 32:
+      return launch<32, kIsStep>(stream, args);
+    case 64:
+      return launch<64, kIsStep>(stream, args);
+    case 80:
+      return launch<80, kIsStep>(stream, args);
+    case 96:
+      return launch<96, kIsStep>(stream, args);
+    case 128:
+      return launch<128, kIsStep>(stream, args);
+    default:
+      refuse("attention", "a head dimension other than 16, 32, 64, 80, 96 and 128");
+  }
+}
+
+Args make_args(int64_t num_rows, const KvShape& shape, const Bf16* qkv, const int32_t* positions,
+               const PageTables& tables, int64_t max_length, void* scratch, Bf16* y, int64_t y_stride) {
+  if (shape.num_heads > kMaxGroup * shape.num_kv_heads) refuse("attention", "more than 8 heads a key");
+  Args args{};
+  args.num_rows = to_int(num_rows);
+  args.num_heads = to_int(shape.num_heads);
+  args.num_kv_heads = to_int(shape.num_kv_heads);
+  args.group = to_int(shape.num_heads / shape.num_kv_heads);
+  args.max_splits = to_int(attention_splits(max_length));
+  args.qkv = qkv;
+  args.positions = positions;
+  args.tables = tables;
+  args.counters = static_cast<int*>(scratch);
+  args.partial = reinterpret_cast<float*>(static_cast<char*>(scratch) + attention_counter_bytes(num_rows, shape));
+  args.y = y;
+  args.y_stride = y_stride;
+  return args;
 }
 
 }  // namespace
@@ -278,45 +365,22 @@ void attention(Stream stream, int64_t num_rows, const KvShape& shape, const Bf16
                const PageTables& tables, const Bf16* keys, const Bf16* values, int64_t max_length, void* scratch,
                Bf16* y, int64_t y_stride, float* lse) {
   if (num_rows == 0) return;
-  if (shape.num_heads > kMaxGroup * shape.num_kv_heads) refuse("attention", "more than 8 heads a key");
-  const Args args{
-      .num_rows = to_int(num_rows),
-      .num_heads = to_int(shape.num_heads),
-      .num_kv_heads = to_int(shape.num_kv_heads),
-      .group = to_int(shape.num_heads / shape.num_kv_heads),
-      .max_splits = to_int(attention_splits(max_length)),
-      .qkv = qkv,
-      .positions = positions,
-      .tables = tables,
-      .keys = keys,
-      .values = values,
-      .counters = static_cast<int*>(scratch),
-      .partial = reinterpret_cast<float*>(static_cast<char*>(scratch) + attention_counter_bytes(num_rows, shape)),
-      .y = y,
-      .y_stride = y_stride,
-      .lse = lse};
-  switch (shape.head_dim) {
-    case 16:
-      launch<16>(stream, args);
-      break;
-    case 32:
-      launch<32>(stream, args);
-      break;
-    case 64:
-      launch<64>(stream, args);
-      break;
-    case 80:
-      launch<80>(stream, args);
-      break;
-    case 96:
-      launch<96>(stream, args);
-      break;
-    case 128:
-      launch<128>(stream, args);
-      break;
-    default:
-      refuse("attention", "a head dimension other than 16, 32, 64, 80, 96 and 128");
-  }
+  Args args = make_args(num_rows, shape, qkv, positions, tables, max_length, scratch, y, y_stride);
+  args.keys = const_cast<Bf16*>(keys);  // a step alone writes them
+  args.values = const_cast<Bf16*>(values);
+  args.lse = lse;
+  launch_for<false>(shape.head_dim, stream, args);
+}
+
+void attention_step(Stream stream, int64_t num_rows, const KvShape& shape, const Bf16* qkv, const int32_t* positions,
+                    const float* table, const PageTables& tables, Bf16* keys, Bf16* values, int64_t max_length,
+                    void* scratch, Bf16* y, int64_t y_stride) {
+  if (num_rows == 0) return;
+  Args args = make_args(num_rows, shape, qkv, positions, tables, max_length, scratch, y, y_stride);
+  args.rotation = table;
+  args.keys = keys;
+  args.values = values;
+  launch_for<true>(shape.head_dim, stream, args);
 }
 
 void join_attention(Stream stream, int64_t num_rows, int64_t num_heads, int64_t head_dim, Bf16* y, float* lse,

@@ -33,4 +33,11 @@ void launch_early(const char* name, void (*kernel)(Params...), dim3 grid, int nu
   check_launch(name);
 }
 
+// A block of the kernel may have so much shared memory beside what it declares, which is at most 12 KiB.
+template <class... Params>
+void allow_shared_bytes(void (*kernel)(Params...), size_t bytes) {
+  if (bytes > (size_t{36} << 10))
+    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
+}
+
 }  // namespace noregret::kernels::cuda

@@ -1,5 +1,6 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pages.cuh"
+#include "kernels/cuda/rotation.cuh"
 
 namespace noregret::kernels::cuda {
 namespace {
@@ -14,13 +15,6 @@ struct Args {
   PageTables tables;
   Bf16 *keys, *values;
 };
-
-// Two neighbours, one 4-byte access.
-__device__ float2 load2(const Bf16* from) {
-  const uint32_t word = *reinterpret_cast<const uint32_t*>(from);
-  return {__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000U)};
-}
-__device__ uint32_t pack2(float2 v) { return to_bf16(v.x) | (static_cast<uint32_t>(to_bf16(v.y)) << 16); }
 
 __global__ void __launch_bounds__(kThreads) rotary_kernel(Args args) {
   wait_for_inputs();
@@ -41,11 +35,12 @@ __global__ void __launch_bounds__(kThreads) rotary_kernel(Args args) {
     const int head = n / (half / 2), i = n % (half / 2) * 2;
     Bf16* x = heads + head * dim;
     const float4 turn = *reinterpret_cast<const float4*>(args.table + (static_cast<int64_t>(position) * half + i) * 2);
-    const float2 low = load2(x + i), high = load2(x + i + half);
-    const uint32_t new_low = pack2({low.x * turn.x - high.x * turn.y, low.y * turn.z - high.y * turn.w});
-    const uint32_t new_high = pack2({high.x * turn.x + low.x * turn.y, high.y * turn.z + low.y * turn.w});
-    *reinterpret_cast<uint32_t*>(x + i) = new_low;
-    *reinterpret_cast<uint32_t*>(x + i + half) = new_high;
+    auto& low = *reinterpret_cast<uint32_t*>(x + i);
+    auto& high = *reinterpret_cast<uint32_t*>(x + i + half);
+    uint32_t new_low = low, new_high = high;
+    turn_pairs(new_low, new_high, turn);
+    low = new_low;
+    high = new_high;
     if (args.keys == nullptr || head < args.num_heads) continue;
     Bf16* key = page_of(args.keys, head - args.num_heads);
     *reinterpret_cast<uint32_t*>(key + key_offset(position % kPage, i)) = new_low;
@@ -63,23 +58,24 @@ struct BackwardArgs {
   const int32_t* positions;
   const float* table;
   Bf16* grad_qkv;
+  int64_t grad_stride;
 };
 
 __global__ void __launch_bounds__(kThreads) rotary_backward_kernel(BackwardArgs args) {
   const int64_t row = blockIdx.x;
   const int dim = args.head_dim, half = dim / 2, num_turned = args.num_heads + args.num_kv_heads;
   const int position = args.positions[row];
-  Bf16* out = args.grad_qkv + row * (num_turned + args.num_kv_heads) * dim;
+  Bf16* out = args.grad_qkv + row * args.grad_stride;
   for (int n = static_cast<int>(threadIdx.x); n < num_turned * half / 2; n += kThreads) {
     const int head = n / (half / 2), i = n % (half / 2) * 2;
     const Bf16* x = head < args.num_heads ? args.grad_q + (row * args.num_heads + head) * dim
                                           : args.grad_k + (row * args.num_kv_heads + head - args.num_heads) * dim;
     const float4 turn = *reinterpret_cast<const float4*>(args.table + (static_cast<int64_t>(position) * half + i) * 2);
-    const float2 low = load2(x + i), high = load2(x + i + half);
+    uint32_t low = *reinterpret_cast<const uint32_t*>(x + i), high = *reinterpret_cast<const uint32_t*>(x + i + half);
+    turn_pairs(low, high, {turn.x, -turn.y, turn.z, -turn.w});
     Bf16* to = out + head * dim + i;
-    *reinterpret_cast<uint32_t*>(to) = pack2({low.x * turn.x + high.x * turn.y, low.y * turn.z + high.y * turn.w});
-    *reinterpret_cast<uint32_t*>(to + half) =
-        pack2({high.x * turn.x - low.x * turn.y, high.y * turn.z - low.y * turn.w});
+    *reinterpret_cast<uint32_t*>(to) = low;
+    *reinterpret_cast<uint32_t*>(to + half) = high;
   }
   const int width = args.num_kv_heads * dim;
   for (int i = static_cast<int>(threadIdx.x) * 8; i < width; i += kThreads * 8)
@@ -113,7 +109,8 @@ void rotary(Stream stream, int64_t num_rows, const KvShape& shape, Bf16* qkv, co
 }
 
 void rotary_backward(Stream stream, int64_t num_rows, const KvShape& shape, const Bf16* grad_q, const Bf16* grad_k,
-                     const Bf16* grad_v, const int32_t* positions, const float* table, Bf16* grad_qkv) {
+                     const Bf16* grad_v, const int32_t* positions, const float* table, Bf16* grad_qkv,
+                     int64_t grad_stride) {
   if (num_rows == 0) return;
   const BackwardArgs args{.num_heads = to_int(shape.num_heads),
                           .num_kv_heads = to_int(shape.num_kv_heads),
@@ -123,7 +120,8 @@ void rotary_backward(Stream stream, int64_t num_rows, const KvShape& shape, cons
                           .grad_v = grad_v,
                           .positions = positions,
                           .table = table,
-                          .grad_qkv = grad_qkv};
+                          .grad_qkv = grad_qkv,
+                          .grad_stride = grad_stride};
   rotary_backward_kernel<<<static_cast<unsigned>(num_rows), kThreads, 0, stream>>>(args);
   check_launch("rotary_backward");
 }

@@ -26,7 +26,7 @@ struct Shared {
 // The elements of a chunk are dealt to lanes eight by eight; which of a product's places they take does not matter as
 // long as x and a agree.
 __global__ void __cluster_dims__(1, kClusterSize, 1) __launch_bounds__(kThreads)
-    shrink_kernel(int num_rows, int size, Bf16* x, int64_t x_stride, const Bf16* a, int rank) {
+    shrink_kernel(int num_rows, int size, Bf16* x, int64_t x_stride, const Bf16* a, int64_t a_stride, int rank) {
   extern __shared__ uint4 memory[];
   auto& shared = *reinterpret_cast<Shared*>(memory);
   cooperative_groups::cluster_group cluster = cooperative_groups::this_cluster();
@@ -40,8 +40,7 @@ __global__ void __cluster_dims__(1, kClusterSize, 1) __launch_bounds__(kThreads)
 #pragma unroll
     for (int t = 0; t < kTiles; ++t) {
       if (t * 8 < num_columns)
-        factors[t] =
-            *reinterpret_cast<const uint4*>(a + static_cast<int64_t>(first_column + t * 8 + g) * size + k + 8 * j);
+        factors[t] = *reinterpret_cast<const uint4*>(a + (first_column + t * 8 + g) * a_stride + k + 8 * j);
     }
   };
   int k = (static_cast<int>(blockIdx.y) * kNumWarps + warp) * kChunk;
@@ -88,13 +87,14 @@ __global__ void __cluster_dims__(1, kClusterSize, 1) __launch_bounds__(kThreads)
 
 }  // namespace
 
-void shrink(Stream stream, int64_t num_rows, int64_t size, Bf16* x, int64_t x_stride, const Bf16* a, int64_t rank) {
+void shrink(Stream stream, int64_t num_rows, int64_t size, Bf16* x, int64_t x_stride, const Bf16* a, int64_t a_stride,
+            int64_t rank) {
   if (num_rows == 0 || rank == 0) return;
   if (size % kChunk != 0 || rank % 8 != 0)
     refuse("shrink", "rows that are no multiple of 32, or a rank that is none of 8");
   const dim3 grid(blocks_for(num_rows, kRows), kClusterSize, blocks_for(rank, kColumns));
   launch_early("shrink", shrink_kernel, grid, kThreads, sizeof(Shared), stream, to_int(num_rows), to_int(size), x,
-               x_stride, a, to_int(rank));
+               x_stride, a, a_stride, to_int(rank));
 }
 
 }  // namespace noregret::kernels::cuda

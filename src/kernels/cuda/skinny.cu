@@ -8,9 +8,8 @@ namespace {
 
 constexpr int kThreads = 128;
 constexpr int kNumWarps = kThreads / kWarp;
-constexpr int kAhead = 4;          // 16-byte loads of each row of w that are in flight in a lane
 constexpr int kChunk = kWarp * 8;  // elements that a warp takes of a row at a time
-constexpr int kBlocksPerSm = 8;
+constexpr int kMaxBlocksPerSm = 8, kMinBlocksPerSm = 3;
 constexpr int kMaxItems = 32;   // of a block whose warps share rows
 constexpr int kLongRow = 4096;  // from which on the warps of a block share a row
 
@@ -45,6 +44,21 @@ __device__ void write_result(const Args& args, int item, const float (&sums)[kRo
   }
 }
 
+// Of a weight, which is read once a step.
+__device__ inline uint4 load_weight(const uint4* from) {
+  uint4 v;
+  asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0,%1,%2,%3}, [%4];"
+               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
+               : "l"(from));
+  return v;
+}
+
+// 16-byte loads of each row of w that are in flight in a lane.
+template <int kRows, int kOuts, bool kIsShared>
+constexpr int kLoadsAhead = kRows > 1 || kIsShared ? 4
+                            : kOuts == 1           ? 12
+                                                   : 6;
+
 // An item is kOuts rows of w (neighbours, or, for swiglu, one of the gate's and the same one of up's) times all rows of
 // x. A warp, or, with kIsShared, the warps of a block together, take every so-many-th item; loads run ahead from one
 // item into the next, and begin before x is there.
@@ -57,6 +71,7 @@ __global__ void __launch_bounds__(kThreads) skinny_kernel(Args args, int num_ite
   const int first_k = (kIsShared ? warp * kChunk : 0) + lane * 8, k_step = kIsShared ? kNumWarps * kChunk : kChunk;
   const int chunks_per_item = (args.in + k_step - 1) / k_step;
 
+  constexpr int kAhead = kLoadsAhead<kRows, kOuts, kIsShared>;
   uint4 weights[kAhead][kOuts];
   const auto load = [&](uint4(&to)[kOuts], int item, int chunk) {
     const int k = first_k + chunk * k_step;
@@ -64,7 +79,7 @@ __global__ void __launch_bounds__(kThreads) skinny_kernel(Args args, int num_ite
 #pragma unroll
     for (int o = 0; o < kOuts; ++o) {
       const int row = kResult == Result::kSwiglu ? item + o * args.out : min(item * kOuts + o, args.out - 1);
-      to[o] = __ldcs(reinterpret_cast<const uint4*>(args.w + row * args.w_stride + k));
+      to[o] = load_weight(reinterpret_cast<const uint4*>(args.w + row * args.w_stride + k));
     }
   };
   int load_item = first_item, load_chunk = 0;
@@ -138,18 +153,33 @@ int num_processors() {
   return count;
 }
 
+// Of warps that take items in turn: so many that all have nearly as many.
+int balanced_blocks(int num_items) {
+  const int at_once = (num_items + kNumWarps - 1) / kNumWarps;
+  if (at_once <= num_processors() * kMaxBlocksPerSm) return at_once;
+  int best = 0;
+  double least = 0.0;
+  for (int per_processor = kMaxBlocksPerSm; per_processor >= kMinBlocksPerSm; --per_processor) {
+    const int num_blocks = num_processors() * per_processor, num_warps = num_blocks * kNumWarps;
+    const double turns = static_cast<double>((num_items + num_warps - 1) / num_warps) * num_warps;
+    if (best > 0 && turns >= least) continue;
+    best = num_blocks;
+    least = turns;
+  }
+  return best;
+}
+
 template <int kRows, int kOuts, Result kResult>
 void launch(const char* name, Stream stream, const Args& args) {
   const int num_items = kResult == Result::kSwiglu ? args.out : (args.out + kOuts - 1) / kOuts;
-  const int most = num_processors() * kBlocksPerSm;
+  const int most = 2 * kMaxBlocksPerSm * num_processors();
   if (args.in >= kLongRow && num_items <= most * kMaxItems) {
-    const auto num_blocks = static_cast<unsigned>(std::min(num_items, 2 * most));
-    launch_early(name, skinny_kernel<kRows, kOuts, kResult, true>, num_blocks, kThreads, 0, stream, args, num_items);
+    launch_early(name, skinny_kernel<kRows, kOuts, kResult, true>, static_cast<unsigned>(std::min(num_items, most)),
+                 kThreads, 0, stream, args, num_items);
     return;
   }
-  const int num_blocks = std::min((num_items + kNumWarps - 1) / kNumWarps, most);
-  launch_early(name, skinny_kernel<kRows, kOuts, kResult, false>, static_cast<unsigned>(num_blocks), kThreads, 0,
-               stream, args, num_items);
+  launch_early(name, skinny_kernel<kRows, kOuts, kResult, false>, static_cast<unsigned>(balanced_blocks(num_items)),
+               kThreads, 0, stream, args, num_items);
 }
 
 template <Result kResult>

@@ -142,7 +142,7 @@ __global__ void __cluster_dims__(kClusterSize, 1, 1) __launch_bounds__(kThreads)
 template <int kWidth>
 __global__ void token_gradients_kernel(int vocab_size, const float* logits, const int64_t* targets,
                                        float inverse_temperature, const float* coefficients, const float* lse,
-                                       Bf16* grad) {
+                                       Bf16* grad, int64_t grad_stride) {
   const int64_t row = blockIdx.x;
   const int first = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * kWidth;
   if (first >= vocab_size) return;
@@ -161,7 +161,7 @@ __global__ void token_gradients_kernel(int vocab_size, const float* logits, cons
     const float p = __expf(fmaf(z[k], inverse_temperature, -log_total));
     result[k] = to_bf16(scale * ((first + k == target ? 1.0f : 0.0f) - p));
   }
-  Bf16* to = grad + row * vocab_size + first;
+  Bf16* to = grad + row * grad_stride + first;
   if constexpr (kWidth == 4) {
     *reinterpret_cast<uint2*>(to) = *reinterpret_cast<const uint2*>(result);
   } else {
@@ -240,12 +240,13 @@ void token_scores(Stream stream, int64_t num_rows, int64_t vocab_size, const flo
 }
 
 void token_gradients(Stream stream, int64_t num_rows, int64_t vocab_size, const float* logits, const int64_t* targets,
-                     float temperature, const float* coefficients, const float* lse, Bf16* grad) {
+                     float temperature, const float* coefficients, const float* lse, Bf16* grad, int64_t grad_stride) {
   if (num_rows == 0) return;
-  const int width = vocab_size % 4 == 0 ? 4 : 1;
+  const int width = vocab_size % 4 == 0 && grad_stride % 4 == 0 ? 4 : 1;
   const dim3 grid(static_cast<unsigned>(num_rows), blocks_for(vocab_size, 256 * width));
   const auto kernel = width == 4 ? token_gradients_kernel<4> : token_gradients_kernel<1>;
-  kernel<<<grid, 256, 0, stream>>>(to_int(vocab_size), logits, targets, 1.0f / temperature, coefficients, lse, grad);
+  kernel<<<grid, 256, 0, stream>>>(to_int(vocab_size), logits, targets, 1.0f / temperature, coefficients, lse, grad,
+                                   grad_stride);
   check_launch("token_gradients");
 }
 
