@@ -84,44 +84,6 @@ Values run_forward(const CudaLayer& layer, const CudaPlan& plan, const HfConfig&
   return at;
 }
 
-// The residual stream of a decode step, and what the linear before has left to add to it.
-class Residual {
- public:
-  explicit Residual(Tensor x) : x_(std::move(x)) {}
-  void add(Tensor product, const FusedLinear& of) {
-    product_ = std::move(product);
-    of_ = &of;
-  }
-  // Adds what is left. [norm | norm A^T], or, without a linear, the norm.
-  Tensor norm(const Tensor& weight, double eps, const FusedLinear* linear) {
-    const int64_t num_rows = x_.size(0), size = x_.size(1);
-    const Tensor y = linear != nullptr ? linear->extended_rows(num_rows) : at::empty_like(x_);
-    const int64_t rank = linear != nullptr ? linear->tail() : 0;
-    const Tensor a = rank > 0 ? linear->a() : Tensor();
-    cuda::LowRankSum added{};
-    Tensor sum = x_, b;
-    if (product_.defined()) {
-      added = {.y = bf16_data(product_), .y_stride = product_.stride(0), .rank = of_->tail()};
-      sum = at::empty_like(x_);
-    }
-    if (added.rank > 0) {
-      b = of_->b();
-      added.b = bf16_data(b);
-      added.b_stride = b.stride(0);
-    }
-    cuda::add_rms_norm(current_stream(x_.device()), num_rows, size, bf16_data(x_), added, bf16_data(sum),
-                       bf16_data(weight), static_cast<float>(eps), rank > 0 ? bf16_data(a) : nullptr,
-                       rank > 0 ? a.stride(0) : 0, rank, bf16_data(y), y.stride(0));
-    x_ = sum;
-    product_ = Tensor();
-    return y;
-  }
-
- private:
-  Tensor x_, product_;
-  const FusedLinear* of_ = nullptr;
-};
-
 void add_norm_gradients(const Tensor& x, const Tensor& weight, const Tensor& inverse, const Tensor& grad_y,
                         const Tensor& grad_x, CudaGradients& gradients) {
   if (gradients.wants(weight)) {
@@ -171,12 +133,6 @@ Tensor run_backward(const CudaLayer& layer, const CudaPlan& plan, const HfConfig
   return grad_x;
 }
 
-// Another forward may have been with other adapters.
-void attach(const CudaLayer& layer) {
-  for (FusedLinear* linear : {&layer.linears->qkv, &layer.linears->o, &layer.linears->gate_up, &layer.linears->down})
-    layer.all->attach(*linear, *layer.stack);
-}
-
 // What a backward pass keeps of its forward beside tensors.
 struct Call : torch::CustomClassHolder {
   CudaLayer layer{};
@@ -204,7 +160,7 @@ struct LayerFunction : Function<LayerFunction> {
     const variable_list saved = ctx->get_saved_variables();
     const Values at{saved[1], saved[2], saved[3], saved[4],  saved[5],  saved[6],
                     saved[7], saved[8], saved[9], saved[10], saved[11], Tensor()};
-    attach(call->layer);
+    attach_adapters(call->layer);
     CudaGradients gradients(variable_list(saved.begin() + kNumSaved, saved.end()));
     variable_list result = {run_backward(call->layer, *call->plan, call->config, saved[0], at, grads[0],
                                          ctx->needs_input_grad(0), gradients),
@@ -264,9 +220,14 @@ std::vector<int64_t> CudaWeights::tails() const {
   return tails;
 }
 
+void attach_adapters(const CudaLayer& layer) {
+  for (FusedLinear* linear : {&layer.linears->qkv, &layer.linears->o, &layer.linears->gate_up, &layer.linears->down})
+    layer.all->attach(*linear, *layer.stack);
+}
+
 Tensor forward_on_cuda(const CudaLayer& layer, const std::shared_ptr<CudaPlan>& plan, const HfConfig& config,
                        const Tensor& x) {
-  attach(layer);
+  attach_adapters(layer);
   if (at::GradMode::is_enabled()) {
     const std::vector<Tensor> trained = trained_in(layer);
     if (x.requires_grad() || !trained.empty()) {
@@ -281,24 +242,6 @@ Tensor forward_on_cuda(const CudaLayer& layer, const std::shared_ptr<CudaPlan>& 
     }
   }
   return run_forward(layer, *plan, config, x, false).y;
-}
-
-Tensor decode_on_cuda(const std::vector<CudaLayer>& layers, const Tensor& last_norm, const CudaPlan& plan,
-                      const HfConfig& config, const Tensor& x) {
-  NOREGRET_CHECK(plan.is_step);
-  const double eps = config.rms_norm_eps;
-  Residual residual(x);
-  for (const CudaLayer& layer : layers) {
-    attach(layer);
-    const CudaLayerWeights& w = *layer.linears;
-    const Tensor qkv = w.qkv.multiply(residual.norm(layer.norms->input_norm, eps, &w.qkv), false);
-    const Tensor mixed = at::empty({x.size(0), w.o.in()}, x.options());
-    attention_on_cuda(plan, config, layer.index, qkv, mixed);
-    residual.add(w.o.multiply_with_a(mixed), w.o);
-    const Tensor activated = w.gate_up.multiply_swiglu(residual.norm(layer.norms->post_norm, eps, &w.gate_up));
-    residual.add(w.down.multiply_with_a(activated), w.down);
-  }
-  return residual.norm(last_norm, eps, nullptr);
 }
 
 Tensor rms_norm_on_cuda(const Tensor& x, const Tensor& weight, double eps) {

@@ -31,6 +31,9 @@ struct CudaLayer {
   int64_t index;
 };
 
+// The layer's matrices become those of its stack: another forward may have been with other adapters.
+void attach_adapters(const CudaLayer& layer);
+
 // x [N, D] bf16 -> [N, D]. Differentiable in x, in the adapters' tensors and in the weights that require it.
 Tensor forward_on_cuda(const CudaLayer& layer, const std::shared_ptr<CudaPlan>& plan, const HfConfig& config,
                        const Tensor& x);
