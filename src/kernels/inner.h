@@ -19,6 +19,8 @@ struct Tile {
   int64_t k;
   bool adds;
   const void* next = nullptr;  // a panel that is read after these, where one is known
+  const Tile* then =
+      nullptr;  // a f32 product that the chains go on with: its a, a_row, b and k count, a_k is 1, b_k 16
 };
 
 // Over one row of logits z = logits / temperature: max, sum of e^(z - max), sum of e^(z - max) (z - max).

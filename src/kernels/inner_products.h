@@ -19,6 +19,10 @@ __attribute__((noinline)) void multiply_block(const Tile& t, int64_t first_row, 
     for (int p = 0; p < P; ++p) sums[r][p] = t.adds ? load(c + r * t.c_row + p * 16) : set1(0.0f);
   }
   B::template accumulate<R, P, kFetch>(t, a, first_panel, part, num_parts, sums);
+  if (t.then != nullptr) {
+    const RowMajor::Rows<R> more(*t.then, first_row);
+    F32Lines::accumulate<R, P, Fetch::kNothing>(*t.then, more, first_panel, 0, t.then->k, {}, sums);
+  }
 #pragma GCC unroll 12
   for (int r = 0; r < R; ++r) {
 #pragma GCC unroll 8

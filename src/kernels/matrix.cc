@@ -1,6 +1,7 @@
 #include "noregret/kernels/matrix.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstdlib>
 #include <cstring>
@@ -19,6 +20,7 @@ constexpr int64_t kTasksPerThread = 12;   // so that no thread waits long for an
 constexpr int64_t kSerialWork = 1 << 14;  // FMAs that are done before another thread has started
 constexpr int64_t kManyRows = 16;         // for which one panel may be a task,
 constexpr int64_t kTaskWork = 1 << 16;    // if it has so many FMAs
+constexpr int64_t kShort = 64;            // inputs of a term that goes along with the one before
 
 float from_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
 
@@ -120,32 +122,56 @@ namespace {
 // Rows [first_row, + num_rows) of a product for panels [first_panel, + num_panels).
 struct Block {
   int64_t first_row, num_rows, first_panel, num_panels;
-  const void* next;  // a panel that the thread is likely to read after these
+  const void* next;                                // a panel that the thread is likely to read after these
+  const std::atomic<int64_t>* num_open = nullptr;  // blocks whose results terms wait for
 };
+
+// A term's inputs from `k` on, `count` of them.
+struct Part {
+  const void* panels[kPanelBlock];
+  Tile tile;
+};
+void make_part(const Term& term, const Block& block, int64_t k, int64_t count, Part& part) {
+  for (int64_t p = 0; p < block.num_panels; ++p) part.panels[p] = term.matrix->panel(block.first_panel + p, k);
+  part.tile = {.a = term.x + block.first_row * term.x_stride + k,
+               .a_row = term.x_stride,
+               .a_k = 1,
+               .b = part.panels,
+               .b_k = 16,
+               .c = nullptr,
+               .c_row = 0,
+               .num_rows = block.num_rows,
+               .num_panels = block.num_panels,
+               .k = count,
+               .adds = false};
+}
+
+bool goes_along(const Term& term) { return term.matrix->dtype() == WeightDtype::kF32 && term.matrix->in() <= kShort; }
 
 // The block into c, which is that of the block's first row and panel.
 void multiply_into(const Product& product, const Block& block, bool adds, float* c, int64_t c_stride) {
-  for (const Term& term : product.terms) {
+  for (size_t i = 0; i < product.terms.size(); ++i) {
+    const Term& term = product.terms[i];
+    if (term.waits) wait_until_zero(*block.num_open);
     const PackedMatrix& matrix = *term.matrix;
     const int64_t most = matrix.dtype() == WeightDtype::kF32 ? kDepthBlock : 2 * kDepthBlock;
     const int64_t num_depth_blocks = (matrix.in() + most - 1) / most;
     const int64_t depth = round_up((matrix.in() + num_depth_blocks - 1) / num_depth_blocks, 2);
+    const bool has_more = i + 1 < product.terms.size() && goes_along(product.terms[i + 1]);
     for (int64_t k = 0; k < matrix.in(); k += depth) {
-      const void* panels[kPanelBlock];
-      for (int64_t p = 0; p < block.num_panels; ++p) panels[p] = matrix.panel(block.first_panel + p, k);
-      const Tile tile = {.a = term.x + block.first_row * term.x_stride + k,
-                         .a_row = term.x_stride,
-                         .a_k = 1,
-                         .b = panels,
-                         .b_k = 16,
-                         .c = c,
-                         .c_row = c_stride,
-                         .num_rows = block.num_rows,
-                         .num_panels = block.num_panels,
-                         .k = std::min(depth, matrix.in() - k),
-                         .adds = adds,
-                         .next = k + depth < matrix.in() ? matrix.panel(block.first_panel, k + depth) : block.next};
-      matrix.dtype() == WeightDtype::kF32 ? inner().multiply_f32(tile) : inner().multiply_bf16(tile);
+      Part part, more;
+      make_part(term, block, k, std::min(depth, matrix.in() - k), part);
+      part.tile.c = c;
+      part.tile.c_row = c_stride;
+      part.tile.adds = adds;
+      part.tile.next = k + depth < matrix.in() ? matrix.panel(block.first_panel, k + depth) : block.next;
+      if (has_more && k + depth >= matrix.in()) {
+        const Term& next = product.terms[++i];
+        if (next.waits) wait_until_zero(*block.num_open);
+        make_part(next, block, 0, next.matrix->in(), more);
+        part.tile.then = &more.tile;
+      }
+      matrix.dtype() == WeightDtype::kF32 ? inner().multiply_f32(part.tile) : inner().multiply_bf16(part.tile);
       adds = true;
     }
   }
@@ -158,7 +184,7 @@ void multiply_block(const Product& product, Block block) {
   const int64_t surplus = (last + 1) * 16 - out;
   if (surplus > 0) {  // the last panel by way of a block that has room for 16
     --block.num_panels;
-    const Block tail = {block.first_row, block.num_rows, last, 1, nullptr};
+    const Block tail = {block.first_row, block.num_rows, last, 1, nullptr, block.num_open};
     float c[kRowBlock * 16];
     float* y_tail = y + block.num_panels * 16;
     const int64_t width = 16 - surplus;
@@ -174,14 +200,16 @@ void multiply_block(const Product& product, Block block) {
 
 }  // namespace
 
-void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> products) {
-  int64_t num_panels = 0, work = 0;
-  for (const Product& product : products) {
-    const int64_t panels = product.terms[0].matrix->num_panels();
-    num_panels += panels;
-    for (const Term& term : product.terms) work += panels * 16 * term.matrix->in() * num_rows;
-  }
+void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> products, std::span<const Product> first) {
   if (num_rows == 0) return;
+  int64_t num_panels = 0, work = 0;
+  for (const std::span<const Product> some : {first, products}) {
+    for (const Product& product : some) {
+      const int64_t panels = product.terms[0].matrix->num_panels();
+      num_panels += panels;
+      for (const Term& term : product.terms) work += panels * 16 * term.matrix->in() * num_rows;
+    }
+  }
   const int64_t num_row_blocks = (num_rows + kRowBlock - 1) / kRowBlock;
   const int64_t row_block = (num_rows + num_row_blocks - 1) / num_row_blocks;
   const bool has_many_rows = num_rows >= kManyRows && num_row_blocks == 1;
@@ -190,34 +218,41 @@ void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> produ
   const int64_t unit = has_many_rows ? 1 : 4;  // few rows take so many panels at once
   const int64_t panel_block =
       std::min(kPanelBlock, round_up(std::max<int64_t>(1, num_panels * num_row_blocks / num_tasks), unit));
-  int64_t blocks_per_row = 0;
-  for (const Product& product : products)
-    blocks_per_row += (product.terms[0].matrix->num_panels() + panel_block - 1) / panel_block;
-  const int64_t total = blocks_per_row * num_row_blocks;
+  const auto num_blocks = [&](const Product& product) {
+    return (product.terms[0].matrix->num_panels() + panel_block - 1) / panel_block;
+  };
+  const auto blocks_of = [&](std::span<const Product> some) {
+    int64_t count = 0;
+    for (const Product& product : some) count += num_blocks(product);
+    return count;
+  };
+  // `first` come first, so whoever waits does so for what another thread has begun.
+  const int64_t first_per_row = blocks_of(first), blocks_per_row = blocks_of(products);
+  const int64_t num_first = first_per_row * num_row_blocks, total = num_first + blocks_per_row * num_row_blocks;
+  std::atomic<int64_t> num_open = num_first;
   struct Place {
     const Product* product;
-    int64_t first_panel;
+    int64_t rows, first_panel;
   };
   const auto place_of = [&](int64_t task) {
-    int64_t block = task % blocks_per_row;
-    const Product* product = products.data();
-    for (;; ++product) {
-      const int64_t blocks = (product->terms[0].matrix->num_panels() + panel_block - 1) / panel_block;
-      if (block < blocks) break;
-      block -= blocks;
-    }
-    return Place{product, block * panel_block};
+    const bool is_first = task < num_first;
+    const int64_t per_row = is_first ? first_per_row : blocks_per_row, index = is_first ? task : task - num_first;
+    const Product* product = is_first ? first.data() : products.data();
+    int64_t block = index % per_row;
+    for (; block >= num_blocks(*product); ++product) block -= num_blocks(*product);
+    return Place{product, index / per_row, block * panel_block};
   };
   const auto run_block = [&](int64_t task) {
-    const int64_t first_row = task / blocks_per_row * row_block;
-    const auto [product, first_panel] = place_of(task);
+    const auto [product, rows, first_panel] = place_of(task);
     const void* next = nullptr;
     if (task + pool.num_threads() < total) {  // if the threads take turns
       const Place later = place_of(task + pool.num_threads());
       next = later.product->terms[0].matrix->panel(later.first_panel, 0);
     }
-    multiply_block(*product, {first_row, std::min(row_block, num_rows - first_row), first_panel,
-                              std::min(panel_block, product->terms[0].matrix->num_panels() - first_panel), next});
+    multiply_block(*product,
+                   {rows * row_block, std::min(row_block, num_rows - rows * row_block), first_panel,
+                    std::min(panel_block, product->terms[0].matrix->num_panels() - first_panel), next, &num_open});
+    if (task < num_first) num_open.fetch_sub(1, std::memory_order_release);
   };
   if (num_tasks == 1) {
     for (int64_t task = 0; task < total; ++task) run_block(task);

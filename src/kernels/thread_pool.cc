@@ -18,6 +18,16 @@ bool has_task(uint64_t ticket) { return next_of(ticket) < count_of(ticket); }
 
 }  // namespace
 
+void wait_until_zero(const std::atomic<int64_t>& count) {
+  for (int spins = 0; count > 0; ++spins) {
+    if (spins < kSpins) {
+      _mm_pause();
+    } else {
+      std::this_thread::yield();
+    }
+  }
+}
+
 ThreadPool::ThreadPool(int num_threads) {
   NOREGRET_CHECK(num_threads >= 1, num_threads);
   for (int i = 1; i < num_threads; ++i) workers_.emplace_back([this] { work(); });
@@ -48,13 +58,7 @@ void ThreadPool::run_erased(int64_t num_tasks, const Erased& task) {
     }
     while (take_task()) {
     }
-    for (int spins = 0; num_open_ > 0; ++spins) {
-      if (spins < kSpins) {
-        _mm_pause();
-      } else {
-        std::this_thread::yield();
-      }
-    }
+    wait_until_zero(num_open_);
   }
 }
 

@@ -76,26 +76,20 @@ void list_trained(const Linear& linear, const AdapterStack& stack, int64_t site,
   }
 }
 
-// The small products of the adapters are done together with the large ones, so that no thread waits for them; the
-// chains of FMAs go on with the adapters' second halves when all of that is there.
+// The adapters' first halves come before the large products, whose chains of FMAs go on with the second halves while
+// what they add to is at hand.
 void forward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
                      std::vector<float>& memory) {
   const std::vector<LowRankSlot> low_rank = low_rank_slots(stack, slots, num_rows, memory);
-  std::vector<Product> products;
+  std::vector<Product> products, shrinks;
   for (const LinearSlot& slot : slots) {
     const PackedMatrix& panels = slot.linear->panels();
     products.push_back({slot.y, panels.out(), false, {{&panels, x, panels.in()}}});
   }
-  add_shrinks(low_rank, x, products);
-  multiply(cpu_pool(), num_rows, products);
-  if (low_rank.empty()) return;
-  std::vector<Product> expansions;
-  for (const LowRankSlot& entry : low_rank) {  // in the order of slots
-    const Product& base = products[entry.slot];
-    if (expansions.empty() || expansions.back().y != base.y) expansions.push_back({base.y, base.y_stride, true, {}});
-    expansions.back().terms.push_back({&entry.panels->expand, entry.z, entry.stride});
-  }
-  multiply(cpu_pool(), num_rows, expansions);
+  for (const LowRankSlot& entry : low_rank)
+    products[entry.slot].terms.push_back({&entry.panels->expand, entry.z, entry.stride, true});
+  add_shrinks(low_rank, x, shrinks);
+  multiply(cpu_pool(), num_rows, products, shrinks);
 }
 
 void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
@@ -105,7 +99,7 @@ void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slo
   std::vector<LowRankSlot> grad_z = low_rank_slots(stack, slots, num_rows, grad_memory);
   std::vector<PackedMatrix> transposed;
   transposed.reserve(slots.size());
-  std::vector<Product> products;
+  std::vector<Product> products, first;
   if (grad_x != nullptr) {
     products.push_back({grad_x, 0, false, {}});
     Product& product = products.back();
@@ -121,17 +115,13 @@ void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slo
       product.terms.push_back({panels, slot.y, panels->in()});
     }
   }
-  add_shrinks(low_rank, x, products);
+  add_shrinks(low_rank, x, first);
   for (const LowRankSlot& entry : grad_z) {
     const PackedMatrix& panels = entry.panels->grad_shrink;
-    products.push_back({entry.z, entry.stride, false, {{&panels, slots[entry.slot].y, panels.in()}}});
+    first.push_back({entry.z, entry.stride, false, {{&panels, slots[entry.slot].y, panels.in()}}});
+    if (grad_x != nullptr) products[0].terms.push_back({&entry.panels->grad_expand, entry.z, entry.stride, true});
   }
-  if (!products.empty()) multiply(cpu_pool(), num_rows, products);
-  if (grad_x != nullptr && !grad_z.empty()) {
-    Product rest{grad_x, products[0].y_stride, true, {}};
-    for (const LowRankSlot& entry : grad_z) rest.terms.push_back({&entry.panels->grad_expand, entry.z, entry.stride});
-    multiply(cpu_pool(), num_rows, {&rest, 1});
-  }
+  multiply(cpu_pool(), num_rows, products, first);
 
   // dW = dY^T X; dA = dZ^T X; dB = s dY^T Z, by way of rows that are as long as Z's.
   std::vector<Outer> outers;

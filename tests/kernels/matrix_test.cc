@@ -157,6 +157,49 @@ TEST(Multiply, ProductsOfOneCallAreThoseOfTheirOwnCalls) {
   }
 }
 
+// x W^T + (x A^T) B^T at two linears of one x: as three calls one after the other, and with first halves made first.
+TEST(Multiply, TermsThatWaitReadWhatIsMadeFirst) {
+  constexpr int64_t kIn = 800, kRank = 8, kStride = 16;
+  const int64_t outs[] = {333, 48};
+  std::vector<Weight> bases, shrinks, expands;
+  for (size_t i = 0; i < 2; ++i) {
+    bases.push_back(make_weight(outs[i], kIn, kDtypes[i], 71 + i));
+    shrinks.push_back(make_weight(kStride, kIn, WeightDtype::kF32, 73 + i));
+    expands.push_back(make_weight(outs[i], kRank, WeightDtype::kF32, 75 + i));
+  }
+  for (const int64_t num_rows : {1, 5, 40, 200}) {
+    const std::vector<float> x = random_values(num_rows * kIn, 77);
+    const auto run = [&](ThreadPool& pool, bool in_one_call) {
+      std::vector<float> z(static_cast<size_t>(2 * num_rows * kStride), kNan);
+      std::vector<float> y(static_cast<size_t>(num_rows * (outs[0] + outs[1])), kNan);
+      std::vector<Product> first, products;
+      for (size_t i = 0; i < 2; ++i) {
+        float* low = z.data() + static_cast<int64_t>(i) * num_rows * kStride;
+        float* high = y.data() + static_cast<int64_t>(i) * num_rows * outs[0];
+        first.push_back({low, kStride, false, {{&shrinks[i].packed, x.data(), kIn}}});
+        products.push_back({high, outs[i], false, {{&bases[i].packed, x.data(), kIn}}});
+        const Term expand = {&expands[i].packed, low, kStride, in_one_call};
+        if (in_one_call) {
+          products.back().terms.push_back(expand);
+          continue;
+        }
+        multiply(pool, num_rows, {&first[i], 1});
+        multiply(pool, num_rows, {&products[i], 1});
+        const Product rest = {high, outs[i], true, {expand}};
+        multiply(pool, num_rows, {&rest, 1});
+      }
+      if (in_one_call) multiply(pool, num_rows, products, first);
+      return y;
+    };
+    ThreadPool one(1);
+    const std::vector<float> apart = run(one, false);
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      const std::vector<float> together = same_in_all_settings([&](ThreadPool& pool) { return run(pool, true); });
+      expect_same_bits(together, apart, cat(num_rows, " rows"));
+    }
+  }
+}
+
 TEST(Multiply, OutputsOfManyTasksMeet) {
   // 41 panels: more than the 16 of a task, and a last one with 5 outputs; 193 rows: three blocks of 96.
   const Weight weight = make_weight(645, 20, WeightDtype::kBf16, 51);

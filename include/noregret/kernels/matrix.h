@@ -52,6 +52,7 @@ struct Term {
   const PackedMatrix* matrix;
   const float* x;
   int64_t x_stride;
+  bool waits = false;  // x is the result of a product that is made first
 };
 // y [rows, out] = (adds: y +) the terms in order, each output one chain of FMAs through all of them.
 struct Product {
@@ -60,7 +61,10 @@ struct Product {
   bool adds;
   std::vector<Term> terms;  // at least one; of one `out`
 };
-void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> products);
+// `first` are made before any term that waits is taken up, with the same call of the threads: a low-rank path's first
+// half, which its second goes on from.
+void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> products,
+              std::span<const Product> first = {});
 
 // c [I, J] = a^T b, summed over rows in order.  a [rows, I], b [rows, J]
 struct Outer {

@@ -45,4 +45,7 @@ class ThreadPool {
   std::vector<std::thread> workers_;
 };
 
+// For what other threads have begun: spins for some microseconds, then gives way to them.
+void wait_until_zero(const std::atomic<int64_t>& count);
+
 }  // namespace noregret::kernels
