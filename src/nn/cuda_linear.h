@@ -84,6 +84,7 @@ class FusedLinear {
     int64_t a_version = -1, b_version = -1;
   };
   std::vector<Columns> columns_of(const AdapterStack& stack) const;
+  Tensor with_a() const;  // [W ; A]: [out + tail, in]
   void grow(int64_t tail);
   void write();
 
@@ -91,8 +92,6 @@ class FusedLinear {
   std::vector<int64_t> first_out_;  // of each part
   int64_t first_site_;
   int64_t in_ = 0, out_ = 0, tail_ = 0, capacity_ = 0;
-  Tensor with_a() const;  // [W ; A]: [out + tail, in]
-
   Tensor matrix_;  // [W | B ; A | 0]: [out + capacity, in + capacity]
   Tensor b_;       // B again, row by row, in the first elements
   std::vector<Columns> columns_;

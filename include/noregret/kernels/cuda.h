@@ -35,8 +35,8 @@ struct LowRankSum {
   const Bf16* b = nullptr;         // [size, rank] by rows of b_stride
   int64_t b_stride = 0, rank = 0;  // rank a multiple of 8
 };
-// sum = x + y + z b^T, for which z b^T is rounded; then y[:, :size] = rms_norm(sum) and, with rank > 0, y[:, size:size
-// + rank] = (that) a^T. For a step of decoding.
+// sum = x + added.y + z b^T, for which z b^T is rounded; y[:, :size] = rms_norm(sum), and with rank > 0 also y[:,
+// size:size + rank] = (that) a^T. For a step of decoding.
 //   x, sum [rows, size], not the same memory; sum is left as it is where nothing is added; size a multiple of 32, at
 //   most kMaxAddedSize; a [rank, size] by rows of a_stride, rank a multiple of 8
 constexpr int64_t kMaxAddedSize = 12288;
@@ -44,8 +44,7 @@ void add_rms_norm(Stream stream, int64_t num_rows, int64_t size, const Bf16* x, 
                   const Bf16* weight, float eps, const Bf16* a, int64_t a_stride, int64_t rank, Bf16* y,
                   int64_t y_stride);
 
-// y = silu(gate) up.
-//   gate_up [rows, 2 size]: gate, then up; y [rows, size] by rows of y_stride; size a multiple of 8
+// y = silu(gate) up.  gate_up [rows, 2 size]: gate, then up; y [rows, size] by rows of y_stride; size a multiple of 8
 void swiglu(Stream stream, int64_t num_rows, int64_t size, const Bf16* gate_up, Bf16* y, int64_t y_stride);
 // grad_gate_up: the gradients of gate and of up, by rows of grad_stride; grad_y [rows, size]
 void swiglu_backward(Stream stream, int64_t num_rows, int64_t size, const Bf16* gate_up, const Bf16* grad_y,
@@ -124,10 +123,9 @@ void attention(Stream stream, int64_t num_rows, const KvShape& shape, const Bf16
                Bf16* y, int64_t y_stride, float* lse);
 int64_t attention_scratch_bytes(int64_t num_rows, const KvShape& shape, int64_t max_length);
 
-// rotary() and attention() in one, for rows that are each the last of a sequence of its own; qkv stays as it is.
-// positions and tables are no kernel's work, and pages before a row's own are not that of
-// any kernel queued since the stream was last idle or a copy was: they are read before earlier kernels have ended.
-//   table as for rotary(); the rest as for attention()
+// rotary() and attention() in one, with their bits, for rows that are each the last of a sequence of its own; qkv stays
+// as it is. positions, tables and the pages before a row's own are read before earlier kernels of the stream have
+// ended, so no kernel since the last copy may have written them.  table as for rotary(); the rest as for attention()
 void attention_step(Stream stream, int64_t num_rows, const KvShape& shape, const Bf16* qkv, const int32_t* positions,
                     const float* table, const PageTables& tables, Bf16* keys, Bf16* values, int64_t max_length,
                     void* scratch, Bf16* y, int64_t y_stride);
