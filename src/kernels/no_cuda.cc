@@ -20,15 +20,13 @@ void rms_norm_backward(Stream, int64_t, int64_t, const Bf16*, const Bf16*, const
   refuse();
 }
 void add_rms_norm(Stream, int64_t, int64_t, const Bf16*, const LowRankSum&, Bf16*, const Bf16*, float, const Bf16*,
-                  int64_t, int64_t, Bf16*, int64_t) {
+                  int64_t, int64_t, Bf16*, int64_t, float*) {
   refuse();
 }
 void swiglu(Stream, int64_t, int64_t, const Bf16*, Bf16*, int64_t) { refuse(); }
 void swiglu_backward(Stream, int64_t, int64_t, const Bf16*, const Bf16*, Bf16*, int64_t) { refuse(); }
 void shrink(Stream, int64_t, int64_t, Bf16*, int64_t, const Bf16*, int64_t, int64_t) { refuse(); }
-void multiply_skinny(Stream, int64_t, int64_t, int64_t, const Bf16*, int64_t, const Bf16*, int64_t, bool, Bf16*) {
-  refuse();
-}
+void multiply_skinny(Stream, int64_t, int64_t, int64_t, const Bf16*, int64_t, const Bf16*, int64_t, Bf16*) { refuse(); }
 void multiply_skinny_swiglu(Stream, int64_t, int64_t, int64_t, const Bf16*, int64_t, const Bf16*, int64_t, Bf16*,
                             int64_t) {
   refuse();

@@ -164,10 +164,10 @@ CudaLayer CausalLm::cuda_layer(int64_t layer_idx, const AdapterStack& stack) con
 
 Tensor CausalLm::layers(const Tensor& embedded, const ForwardPlan& plan, const AdapterStack& stack,
                         KvCache* cache) const {
-  if (backend_ == Backend::kCuda && plan.cuda->is_step) {
+  if (backend_ == Backend::kCuda && !at::GradMode::is_enabled()) {
     std::vector<CudaLayer> all;
     for (int64_t i = 0; i < config_.num_layers; ++i) all.push_back(cuda_layer(i, stack));
-    return decode_on_cuda(all, norm_, *plan.cuda, config_, embedded);
+    return final_norm(layers_on_cuda(all, *plan.cuda, config_, embedded));
   }
   Tensor hidden = embedded;
   for (int64_t i = 0; i < config_.num_layers; ++i) hidden = layer(i, hidden, plan, stack, cache);

@@ -82,28 +82,26 @@ Heads prefix_heads(const Heads& heads, const CudaPlan::Prefixes& prefixes) {
 
 }  // namespace
 
-CudaAttention attention_on_cuda(const CudaPlan& plan, const HfConfig& config, int64_t layer, const Tensor& qkv,
-                                const Tensor& into) {
+CudaAttention attention_on_cuda(const CudaPlan& plan, const HfConfig& config, int64_t layer, const Tensor& qkv) {
   const cuda::KvShape shape = cuda_kv_shape(config);
   CUstream_st* stream = current_stream(qkv.device());
   const Pages pages = pages_of(plan, layer);
   const int64_t width = config.num_heads * config.head_dim;
-  CudaAttention result{into.narrow(1, 0, width), Tensor()};
   if (plan.is_step) {
+    const Tensor y = at::empty({plan.num_rows, width}, qkv.options());
     cuda::attention_step(stream, plan.num_rows, shape, bf16_data(qkv), plan.positions.const_data_ptr<int32_t>(),
                          static_cast<const float*>(plan.rotation.const_data_ptr()), tables_of(plan), pages.keys,
-                         pages.values, plan.max_length, plan.scratch.mutable_data_ptr(), bf16_data(into),
-                         into.stride(0));
-    return result;
+                         pages.values, plan.max_length, plan.scratch.mutable_data_ptr(), bf16_data(y), width);
+    return {y, Tensor()};
   }
   turn_and_append(plan, shape, qkv, pages);
   if (plan.reads_pages) {
+    CudaAttention result{at::empty({plan.num_rows, width}, qkv.options()), Tensor()};
     if (plan.cache == nullptr)
       result.lse = at::empty({config.num_heads, plan.num_rows}, qkv.options().dtype(at::kFloat));
     cuda::attention(stream, plan.num_rows, shape, bf16_data(qkv), plan.positions.const_data_ptr<int32_t>(),
                     tables_of(plan), pages.keys, pages.values, plan.max_length, plan.scratch.mutable_data_ptr(),
-                    bf16_data(into), into.stride(0),
-                    result.lse.defined() ? result.lse.mutable_data_ptr<float>() : nullptr);
+                    bf16_data(result.y), width, result.lse.defined() ? result.lse.mutable_data_ptr<float>() : nullptr);
     return result;
   }
   const Heads heads = heads_of(qkv, config);
@@ -117,7 +115,6 @@ CudaAttention attention_on_cuda(const CudaPlan& plan, const HfConfig& config, in
     cuda::join_attention(stream, plan.num_rows, config.num_heads, config.head_dim, bf16_data(own.y),
                          own.lse.mutable_data_ptr<float>(), bf16_data(shared.y), shared.lse.const_data_ptr<float>());
   }
-  result.y.copy_(own.y.view({plan.num_rows, width}));
   return {own.y.view({plan.num_rows, width}), own.lse};
 }
 

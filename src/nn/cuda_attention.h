@@ -10,9 +10,7 @@ struct CudaAttention {
   Tensor y;    // [N, heads * head_dim]
   Tensor lse;  // [heads, N] f32; undefined with a cache
 };
-// `into` [N, at least heads * head_dim] gets y in its first columns, too.
-CudaAttention attention_on_cuda(const CudaPlan& plan, const HfConfig& config, int64_t layer, const Tensor& qkv,
-                                const Tensor& into);
+CudaAttention attention_on_cuda(const CudaPlan& plan, const HfConfig& config, int64_t layer, const Tensor& qkv);
 
 // The gradient of qkv before rotary, of a forward without a cache, into grad_qkv [N, at least qkv's columns]. grad_y
 // [N, heads * head_dim]; qkv as the forward left it.

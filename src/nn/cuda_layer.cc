@@ -8,6 +8,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "nn/cuda_attention.h"
+#include "nn/cuda_residual.h"
 #include "noregret/base/check.h"
 #include "noregret/tensor/cuda.h"
 
@@ -23,65 +24,57 @@ using torch::autograd::variable_list;
 
 float* float_data(const Tensor& tensor) { return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr; }
 
-// [norm(x) | norm(x) A^T]; `inverse` [N] f32 may be undefined.
-Tensor normed_rows(const Tensor& x, const Tensor& weight, double eps, const FusedLinear& linear, bool is_exact,
-                   const Tensor& inverse) {
-  const Tensor rows = linear.extended_rows(x.size(0));
-  cuda::rms_norm(current_stream(x.device()), x.size(0), x.size(1), bf16_data(x), bf16_data(weight),
-                 static_cast<float>(eps), bf16_data(rows), rows.stride(0), float_data(inverse));
-  linear.shrink(rows, is_exact);
-  return rows;
-}
-
-// [swiglu | swiglu A^T]
-Tensor activated_rows(const Tensor& gate_up, const FusedLinear& linear, bool is_exact) {
-  const Tensor rows = linear.extended_rows(gate_up.size(0));
-  cuda::swiglu(current_stream(gate_up.device()), gate_up.size(0), linear.in(), bf16_data(gate_up), bf16_data(rows),
-               rows.stride(0));
-  linear.shrink(rows, is_exact);
-  return rows;
-}
-
-// What a layer works out; all but y is what the backward pass needs beside the input.
+// What a layer works out that the backward pass needs beside the input.
 struct Values {
   Tensor inverse1, z1, qkv, mixed, lse, mixed_z, attended, inverse2, z2, gate_up, activated_z;
-  Tensor y;
 };
 
-// The low-rank part of extended rows, in memory of its own.
+// The last columns of rows, which are a low-rank path's, in memory of their own.
 Tensor low_rank_part(const Tensor& rows, const FusedLinear& linear) {
-  return rows.narrow(1, linear.in(), linear.tail()).contiguous();
+  return rows.narrow(1, rows.size(1) - linear.tail(), linear.tail()).contiguous();
 }
 
-// The forward of scoring, the learner and prompts, and of exact rollouts.
-Values run_forward(const CudaLayer& layer, const CudaPlan& plan, const HfConfig& config, const Tensor& x, bool keeps) {
+Tensor activated(const Tensor& gate_up) {
+  const int64_t num_rows = gate_up.size(0), size = gate_up.size(1) / 2;
+  const Tensor y = at::empty({num_rows, size}, gate_up.options());
+  cuda::swiglu(current_stream(gate_up.device()), num_rows, size, bf16_data(gate_up), bf16_data(y), size);
+  return y;
+}
+
+// silu(gate) up, [rows, intermediate size], and with it what the backward pass needs.
+Tensor run_gates(const FusedLinear& linear, const Tensor& normed, bool is_exact, Values* kept) {
+  const bool is_fused = kept == nullptr && !is_exact && normed.size(0) <= cuda::kMaxSkinnyRows;
+  if (is_fused) return linear.multiply_swiglu(normed);
+  const Tensor gate_up = linear.multiply(normed, is_exact);
+  if (kept != nullptr) kept->gate_up = gate_up;
+  return activated(gate_up);
+}
+
+// The one forward, of rollouts, scoring and the learner, which keeps values.
+void run_layer(const CudaLayer& layer, const CudaPlan& plan, const HfConfig& config, CudaResidual& residual,
+               Values* kept) {
   const CudaLayerWeights& w = *layer.linears;
   const bool is_exact = plan.is_exact;
   const double eps = config.rms_norm_eps;
-  const auto row_numbers = [&] { return keeps ? at::empty({x.size(0)}, x.options().dtype(at::kFloat)) : Tensor(); };
-  const auto kept = [&](const Tensor& rows, const FusedLinear& linear) {
-    return keeps ? low_rank_part(rows, linear) : Tensor();
-  };
-  Values at;
-  at.inverse1 = row_numbers();
-  const Tensor normed1 = normed_rows(x, layer.norms->input_norm, eps, w.qkv, is_exact, at.inverse1);
-  at.z1 = kept(normed1, w.qkv);
-  at.qkv = w.qkv.multiply(normed1, is_exact);
-  const Tensor mixed = w.o.extended_rows(x.size(0));
-  const CudaAttention attention = attention_on_cuda(plan, config, layer.index, at.qkv, mixed);
-  at.mixed = attention.y;
-  at.lse = attention.lse;
-  w.o.shrink(mixed, is_exact);
-  at.mixed_z = kept(mixed, w.o);
-  at.attended = w.o.multiply_and_add(mixed, x, plan.is_in_place, is_exact);
-  at.inverse2 = row_numbers();
-  const Tensor normed2 = normed_rows(at.attended, layer.norms->post_norm, eps, w.gate_up, is_exact, at.inverse2);
-  at.z2 = kept(normed2, w.gate_up);
-  at.gate_up = w.gate_up.multiply(normed2, is_exact);
-  const Tensor activated = activated_rows(at.gate_up, w.down, is_exact);
-  at.activated_z = kept(activated, w.down);
-  at.y = w.down.multiply_and_add(activated, at.attended, plan.is_in_place, is_exact);
-  return at;
+  const Tensor normed1 =
+      residual.norm(layer.norms->input_norm, eps, w.qkv, is_exact, kept != nullptr ? &kept->inverse1 : nullptr);
+  const Tensor qkv = w.qkv.multiply(normed1, is_exact);
+  const CudaAttention attention = attention_on_cuda(plan, config, layer.index, qkv);
+  const Tensor mixed = w.o.multiply_with_a(attention.y, is_exact);
+  residual.add(mixed, w.o);
+  const Tensor normed2 =
+      residual.norm(layer.norms->post_norm, eps, w.gate_up, is_exact, kept != nullptr ? &kept->inverse2 : nullptr);
+  if (kept != nullptr) kept->attended = residual.sum();
+  const Tensor product = w.down.multiply_with_a(run_gates(w.gate_up, normed2, is_exact, kept), is_exact);
+  residual.add(product, w.down);
+  if (kept == nullptr) return;
+  kept->z1 = low_rank_part(normed1, w.qkv);
+  kept->qkv = qkv;
+  kept->mixed = attention.y;
+  kept->lse = attention.lse;
+  kept->mixed_z = low_rank_part(mixed, w.o);
+  kept->z2 = low_rank_part(normed2, w.gate_up);
+  kept->activated_z = low_rank_part(product, w.down);
 }
 
 void add_norm_gradients(const Tensor& x, const Tensor& weight, const Tensor& inverse, const Tensor& grad_y,
@@ -109,10 +102,8 @@ Tensor run_backward(const CudaLayer& layer, const CudaPlan& plan, const HfConfig
   const Tensor grad_stream = stream_rows.narrow(1, 0, size);
   grad_stream.copy_(grad_y);
 
-  const Tensor activated = rows_of(w.down.in());
-  cuda::swiglu(stream, num_rows, w.down.in(), bf16_data(at.gate_up), bf16_data(activated), activated.stride(0));
-  const Tensor grad_activated =
-      w.down.backpropagate(stream_rows.narrow(1, 0, size + w.down.tail()), activated, at.activated_z, true, gradients);
+  const Tensor grad_activated = w.down.backpropagate(stream_rows.narrow(1, 0, size + w.down.tail()),
+                                                     activated(at.gate_up), at.activated_z, true, gradients);
   const Tensor grad_gate_up = rows_of(w.gate_up.out() + w.gate_up.tail());
   cuda::swiglu_backward(stream, num_rows, w.down.in(), bf16_data(at.gate_up), bf16_data(grad_activated),
                         bf16_data(grad_gate_up), grad_gate_up.stride(0));
@@ -142,24 +133,26 @@ struct Call : torch::CustomClassHolder {
 };
 
 struct LayerFunction : Function<LayerFunction> {
-  static constexpr int64_t kNumSaved = 12;  // x and Values without y
+  static constexpr int64_t kNumSaved = 12;  // x and Values
 
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const c10::intrusive_ptr<Call>& call,
                         at::TensorList trained) {
-    Values at = run_forward(call->layer, *call->plan, call->config, x, true);
+    Values at;
+    CudaResidual residual(x);
+    run_layer(call->layer, *call->plan, call->config, residual, &at);
     ctx->saved_data["call"] = c10::IValue::make_capsule(call);
     variable_list saved = {x,          at.inverse1, at.z1,       at.qkv, at.mixed,   at.lse,
                            at.mixed_z, at.attended, at.inverse2, at.z2,  at.gate_up, at.activated_z};
     saved.insert(saved.end(), trained.begin(), trained.end());
     ctx->save_for_backward(saved);
-    return at.y;
+    return residual.sum();
   }
 
   static variable_list backward(AutogradContext* ctx, const variable_list& grads) {
     const auto call = c10::static_intrusive_pointer_cast<Call>(ctx->saved_data["call"].toCapsule());
     const variable_list saved = ctx->get_saved_variables();
-    const Values at{saved[1], saved[2], saved[3], saved[4],  saved[5],  saved[6],
-                    saved[7], saved[8], saved[9], saved[10], saved[11], Tensor()};
+    const Values at{saved[1], saved[2], saved[3], saved[4],  saved[5], saved[6],
+                    saved[7], saved[8], saved[9], saved[10], saved[11]};
     attach_adapters(call->layer);
     CudaGradients gradients(variable_list(saved.begin() + kNumSaved, saved.end()));
     variable_list result = {run_backward(call->layer, *call->plan, call->config, saved[0], at, grads[0],
@@ -241,7 +234,19 @@ Tensor forward_on_cuda(const CudaLayer& layer, const std::shared_ptr<CudaPlan>& 
       return LayerFunction::apply(x, call, at::TensorList(trained));
     }
   }
-  return run_forward(layer, *plan, config, x, false).y;
+  CudaResidual residual(x);
+  run_layer(layer, *plan, config, residual, nullptr);
+  return residual.sum();
+}
+
+Tensor layers_on_cuda(const std::vector<CudaLayer>& layers, const CudaPlan& plan, const HfConfig& config,
+                      const Tensor& x) {
+  CudaResidual residual(x);
+  for (const CudaLayer& layer : layers) {
+    attach_adapters(layer);
+    run_layer(layer, plan, config, residual, nullptr);
+  }
+  return residual.sum();
 }
 
 Tensor rms_norm_on_cuda(const Tensor& x, const Tensor& weight, double eps) {

@@ -37,10 +37,10 @@ void attach_adapters(const CudaLayer& layer);
 // x [N, D] bf16 -> [N, D]. Differentiable in x, in the adapters' tensors and in the weights that require it.
 Tensor forward_on_cuda(const CudaLayer& layer, const std::shared_ptr<CudaPlan>& plan, const HfConfig& config,
                        const Tensor& x);
-// All layers and the norm behind them for a step of decoding, plan.is_step, not exact: each sum of the residual stream
-// is made with the norm that reads it. x [rows, D], embedded -> [rows, D]. Not differentiable.
-Tensor decode_on_cuda(const std::vector<CudaLayer>& layers, const Tensor& last_norm, const CudaPlan& plan,
-                      const HfConfig& config, const Tensor& x);
+// All layers one after the other, with the same bits in fewer passes over memory: x [N, D], embedded -> [N, D]. Not
+// differentiable.
+Tensor layers_on_cuda(const std::vector<CudaLayer>& layers, const CudaPlan& plan, const HfConfig& config,
+                      const Tensor& x);
 Tensor rms_norm_on_cuda(const Tensor& x, const Tensor& weight, double eps);
 
 // f32 logits of rows [M, D] -> [M, V], not differentiable.

@@ -1,7 +1,6 @@
 #include "nn/cuda_linear.h"
 
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/addmm.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/constant_pad_nd.h>
@@ -26,8 +25,6 @@ namespace {
 
 using cuda::Bf16;
 
-constexpr int64_t kMaxKernelRows = 512;  // up to which the kernel is faster than the library at x A^T
-
 // Numbers of rows that exact products are made with: others are cut and padded to these.
 constexpr int64_t kExactSizes[] = {16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192};
 constexpr int64_t kReferenceSize = 256;
@@ -37,7 +34,7 @@ constexpr int64_t kProbedRows = 16;
 int64_t padded(int64_t size) { return (size + 7) / 8 * 8; }
 
 Tensor padded_rows(const Tensor& x, int64_t num_rows) {
-  if (!x.defined() || x.size(0) == num_rows) return x;
+  if (x.size(0) == num_rows) return x;
   return at::constant_pad_nd(x, {0, 0, 0, num_rows - x.size(0)});
 }
 
@@ -176,7 +173,7 @@ Tensor FusedLinear::extended_rows(int64_t num_rows) const {
 
 void FusedLinear::shrink(const Tensor& x, bool is_exact) const {
   if (tail_ == 0) return;
-  if (!is_exact && x.size(0) > kMaxKernelRows) {
+  if (!is_exact && x.size(0) > kMaxShrinkRows) {
     Tensor z = x.narrow(1, in_, tail_);
     at::mm_out(z, x.narrow(1, 0, in_), a().t());
     return;
@@ -187,59 +184,40 @@ void FusedLinear::shrink(const Tensor& x, bool is_exact) const {
 
 Tensor FusedLinear::multiply(const Tensor& x, bool is_exact) const {
   const int64_t num_rows = x.size(0);
-  if (!is_exact && num_rows <= cuda::kMaxSkinnyRows) {
-    Tensor y = at::empty({num_rows, out_}, x.options());
-    cuda::multiply_skinny(current_stream(x.device()), num_rows, extended(), out_, bf16_data(x), x.stride(0),
-                          bf16_data(matrix_), matrix_.stride(0), false, bf16_data(y));
-    return y;
-  }
-  return is_exact ? exact_product(Kind::kMultiply, x, Tensor()) : product(Kind::kMultiply, x, Tensor());
+  if (is_exact) return exact_product(Kind::kMultiply, x);
+  if (num_rows > cuda::kMaxSkinnyRows) return product(Kind::kMultiply, x);
+  Tensor y = at::empty({num_rows, out_}, x.options());
+  cuda::multiply_skinny(current_stream(x.device()), num_rows, extended(), out_, bf16_data(x), x.stride(0),
+                        bf16_data(matrix_), matrix_.stride(0), bf16_data(y));
+  return y;
 }
 
-Tensor FusedLinear::multiply_and_add(const Tensor& x, const Tensor& residual, bool is_in_place, bool is_exact) const {
-  const int64_t num_rows = x.size(0);
-  if (!is_exact && num_rows <= cuda::kMaxSkinnyRows) {
-    Tensor y = is_in_place ? residual : residual.clone();
-    cuda::multiply_skinny(current_stream(x.device()), num_rows, extended(), out_, bf16_data(x), x.stride(0),
-                          bf16_data(matrix_), matrix_.stride(0), true, bf16_data(y));
-    return y;
-  }
-  if (is_exact) return exact_product(Kind::kAdd, x, residual);
-  if (!is_in_place) return product(Kind::kAdd, x, residual);
-  Tensor y = residual;
-  return y.addmm_(x, weight().t());
+Tensor FusedLinear::multiply_with_a(const Tensor& x, bool is_exact) const {
+  const int64_t num_rows = x.size(0), out = out_ + tail_;
+  if (is_exact) return exact_product(Kind::kWithA, x);
+  if (num_rows > cuda::kMaxSkinnyRows) return product(Kind::kWithA, x);
+  Tensor y = at::empty({num_rows, out}, x.options());
+  cuda::multiply_skinny(current_stream(x.device()), num_rows, in_, out, bf16_data(x), x.stride(0), bf16_data(matrix_),
+                        matrix_.stride(0), bf16_data(y));
+  return y;
 }
 
 Tensor FusedLinear::logits(const Tensor& x, bool is_exact) const {
-  return is_exact ? exact_product(Kind::kLogits, x, Tensor()) : product(Kind::kLogits, x, Tensor());
-}
-
-Tensor FusedLinear::multiply_with_a(const Tensor& x) const {
-  const int64_t num_rows = x.size(0), out = out_ + tail_;
-  if (num_rows > cuda::kMaxSkinnyRows) return at::mm(x, with_a().t());
-  Tensor y = at::empty({num_rows, out}, x.options());
-  cuda::multiply_skinny(current_stream(x.device()), num_rows, in_, out, bf16_data(x), x.stride(0), bf16_data(matrix_),
-                        matrix_.stride(0), false, bf16_data(y));
-  return y;
+  return is_exact ? exact_product(Kind::kLogits, x) : product(Kind::kLogits, x);
 }
 
 Tensor FusedLinear::multiply_swiglu(const Tensor& x) const {
   const int64_t num_rows = x.size(0), size = out_ / 2;
-  CUstream_st* stream = current_stream(x.device());
   Tensor y = at::empty({num_rows, size}, x.options());
-  if (num_rows <= cuda::kMaxSkinnyRows) {
-    cuda::multiply_skinny_swiglu(stream, num_rows, extended(), size, bf16_data(x), x.stride(0), bf16_data(matrix_),
-                                 matrix_.stride(0), bf16_data(y), y.stride(0));
-  } else {
-    cuda::swiglu(stream, num_rows, size, bf16_data(multiply(x, false)), bf16_data(y), y.stride(0));
-  }
+  cuda::multiply_skinny_swiglu(current_stream(x.device()), num_rows, extended(), size, bf16_data(x), x.stride(0),
+                               bf16_data(matrix_), matrix_.stride(0), bf16_data(y), y.stride(0));
   return y;
 }
 
-Tensor FusedLinear::product(Kind kind, const Tensor& x, const Tensor& residual) const {
+Tensor FusedLinear::product(Kind kind, const Tensor& x) const {
   switch (kind) {
-    case Kind::kAdd:
-      return at::addmm(residual, x, weight().t());
+    case Kind::kWithA:
+      return at::mm(x, with_a().t());
     case Kind::kLogits:
       return at::mm(x, weight().t(), at::kFloat);
     case Kind::kMultiply:
@@ -250,7 +228,7 @@ Tensor FusedLinear::product(Kind kind, const Tensor& x, const Tensor& residual) 
 
 // The library chooses how to sum by the sizes, so products are made with few numbers of rows, all of which are known to
 // sum alike.
-Tensor FusedLinear::exact_product(Kind kind, const Tensor& x, const Tensor& residual) const {
+Tensor FusedLinear::exact_product(Kind kind, const Tensor& x) const {
   const std::vector<int64_t>& sizes = invariant_sizes(kind);
   std::vector<Tensor> parts;
   for (int64_t begin = 0; begin < x.size(0);) {
@@ -258,10 +236,7 @@ Tensor FusedLinear::exact_product(Kind kind, const Tensor& x, const Tensor& resi
     const auto fitting = std::lower_bound(sizes.begin(), sizes.end(), rest);
     const int64_t size = fitting == sizes.end() ? sizes.back() : *fitting;
     const int64_t count = std::min(size, rest);
-    const auto rows = [&](const Tensor& all) {
-      return all.defined() ? padded_rows(all.narrow(0, begin, count), size) : all;
-    };
-    parts.push_back(product(kind, rows(x), rows(residual)).narrow(0, 0, count));
+    parts.push_back(product(kind, padded_rows(x.narrow(0, begin, count), size)).narrow(0, 0, count));
     begin += count;
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts);
@@ -272,12 +247,8 @@ const std::vector<int64_t>& FusedLinear::invariant_sizes(Kind kind) const {
   std::vector<int64_t>& sizes = invariant_sizes_[static_cast<size_t>(kind)];
   if (!sizes.empty()) return sizes;
   const int64_t largest = kind == Kind::kLogits ? kMaxExactLogits : kExactSizes[std::size(kExactSizes) - 1];
-  const Tensor x = at::randn({largest, extended()}, matrix_.options());
-  const Tensor residual = kind == Kind::kAdd ? at::randn({largest, out_}, matrix_.options()) : Tensor();
-  const auto probe = [&](int64_t size) {
-    const Tensor start = residual.defined() ? residual.narrow(0, 0, size) : residual;
-    return product(kind, x.narrow(0, 0, size), start).narrow(0, 0, kProbedRows);
-  };
+  const Tensor x = at::randn({largest, kind == Kind::kWithA ? in_ : extended()}, matrix_.options());
+  const auto probe = [&](int64_t size) { return product(kind, x.narrow(0, 0, size)).narrow(0, 0, kProbedRows); };
   const Tensor want = probe(kReferenceSize);
   for (const int64_t size : kExactSizes) {
     if (size <= largest && at::equal(probe(size), want)) sizes.push_back(size);

@@ -13,6 +13,8 @@ namespace noregret {
 
 kernels::cuda::Bf16* bf16_data(const Tensor& tensor);
 
+constexpr int64_t kMaxShrinkRows = 512;  // up to which our kernels are faster than the library at x A^T
+
 // SHA-256 over the scalings and a checksum of the tensors' bits: the sum of word i times 2 i + 1, modulo 2^64. No two
 // adapters that differ in one number have the same; one copy from the device instead of all.
 std::string fingerprint(const Adapter& adapter);
@@ -55,13 +57,11 @@ class FusedLinear {
   Tensor extended_rows(int64_t num_rows) const;  // an empty [rows, in + tail]
 
   void shrink(const Tensor& x, bool is_exact) const;  // x[:, in:] = x[:, :in] A^T
-  // x [rows, in + tail] -> [rows, out]; with a residual their sum, in its memory where `is_in_place`. An exact one has
-  // the same bits for a row in whatever batch.
+  // x [rows, in + tail] -> [rows, out]. An exact product has the same bits for a row in whatever batch.
   Tensor multiply(const Tensor& x, bool is_exact) const;
-  Tensor multiply_with_a(const Tensor& x) const;  // x [W ; A]^T: [rows, out + tail]
-  Tensor multiply_and_add(const Tensor& x, const Tensor& residual, bool is_in_place, bool is_exact) const;
-  Tensor logits(const Tensor& x, bool is_exact) const;  // f32
-  // Of gate and up: silu(gate) up, [rows, out / 2]; not for training.
+  Tensor multiply_with_a(const Tensor& x, bool is_exact) const;  // x [W ; A]^T: [rows, in] -> [rows, out + tail]
+  Tensor logits(const Tensor& x, bool is_exact) const;           // as multiply(), f32
+  // Of gate and up: silu(gate) up, [rows, out / 2]. For at most kMaxSkinnyRows rows, and not exact.
   Tensor multiply_swiglu(const Tensor& x) const;
 
   // grad [rows, out + tail]: that of y, and room for that of z = x A^T, which is put there; x [rows, in] and z [rows,
@@ -71,9 +71,9 @@ class FusedLinear {
   void list_trained(const AdapterStack& stack, std::vector<Tensor>& trained) const;
 
  private:
-  enum class Kind { kMultiply, kAdd, kLogits };
-  Tensor product(Kind kind, const Tensor& x, const Tensor& residual) const;
-  Tensor exact_product(Kind kind, const Tensor& x, const Tensor& residual) const;
+  enum class Kind { kMultiply, kWithA, kLogits };
+  Tensor product(Kind kind, const Tensor& x) const;
+  Tensor exact_product(Kind kind, const Tensor& x) const;
   const std::vector<int64_t>& invariant_sizes(Kind kind) const;
 
   struct Columns {  // of one adapter at one part

@@ -100,7 +100,6 @@ CudaPlan plan_on_cuda(const TokenBatch& batch, const HfConfig& config, KvCache* 
   CudaPlan plan;
   plan.num_rows = batch.num_tokens();
   plan.is_exact = is_exact;
-  plan.is_in_place = cache != nullptr;
   plan.positions = batch.positions.to(at::kInt);
   plan.rotation = rotary_table;
   plan.cache = cache;

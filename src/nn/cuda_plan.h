@@ -16,11 +16,10 @@ bool cuda_kernels_can(const HfConfig& config);
 // A batch as the CUDA kernels take it, on the device, worked out once a forward for all layers.
 struct CudaPlan {
   int64_t num_rows = 0;
-  bool is_exact = false;     // a row's bits do not depend on its batch
-  bool is_in_place = false;  // layers may overwrite their input
-  bool is_step = false;      // of decoding, not exact: every row is the last of a sequence of its own
-  Tensor positions;          // [N] int32
-  Tensor rotation;           // ops::rotary_table()
+  bool is_exact = false;  // a row's bits do not depend on its batch
+  bool is_step = false;   // of decoding: every row is the last of a sequence of its own
+  Tensor positions;       // [N] int32
+  Tensor rotation;        // ops::rotary_table()
 
   // Attention over pages: of a cache, or, exact without one, of the plan's own.
   KvCache* cache = nullptr;

@@ -23,6 +23,8 @@ namespace cuda = kernels::cuda;
 namespace {
 
 constexpr int64_t kBuckets[] = {1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512};
+// Exact products are made with powers of two of rows, from this on: no bucket is padded to them one by one.
+constexpr int64_t kLeastExact = 16;
 constexpr int64_t kPagesStep = 16;  // page tables grow by so many pages, so that few lengths need graphs of their own
 constexpr int64_t kNumFields = 4;   // of a row: position, from, token, uniform
 
@@ -46,7 +48,8 @@ using BucketKey = std::tuple<int64_t, std::vector<int64_t>, float, bool>;
 
 }  // namespace
 
-int64_t decode_bucket(int64_t num_rows) {
+int64_t decode_bucket(int64_t num_rows, bool is_exact) {
+  if (is_exact) return static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(std::max(num_rows, kLeastExact))));
   for (const int64_t bucket : kBuckets) {
     if (num_rows <= bucket) return bucket;
   }
@@ -89,9 +92,8 @@ struct DecodeEngine::State {
     auto plan = std::make_shared<CudaPlan>();
     plan->num_rows = size;
     plan->is_exact = model.is_exact();
-    plan->is_in_place = true;
     plan->reads_pages = true;
-    plan->is_step = !plan->is_exact;
+    plan->is_step = true;
     plan->positions = input.narrow(0, 0, size);
     plan->rotation = model.rotary();
     plan->tables = input.narrow(0, kNumFields * size, size * table_pages).view({size, table_pages});
@@ -198,13 +200,13 @@ void DecodeEngine::begin(const AdapterStack& policy, KvCache& cache, double temp
                              cache.values(0).const_data_ptr());
   if (places != s.places) s.drop_graphs();
   s.places = places;
-  s.make_room(decode_bucket(cache.num_slots()));
+  s.make_room(decode_bucket(cache.num_slots(), s.model.is_exact()));
 }
 
 void DecodeEngine::queue(std::span<const DecodeRow> rows) {
   State& s = *state_;
   NOREGRET_CHECK(!rows.empty() && num_queued() < kMaxQueued, rows.size(), " rows, ", num_queued(), " steps queued");
-  const int64_t size = decode_bucket(static_cast<int64_t>(rows.size()));
+  const int64_t size = decode_bucket(static_cast<int64_t>(rows.size()), s.model.is_exact());
   NOREGRET_CHECK(size <= s.capacity, rows.size(), " rows, room for ", s.capacity);
   Flight& flight = s.flights[s.num_started++ % kMaxQueued];
   s.fill(flight, rows, size);

@@ -12,13 +12,10 @@ struct Skinny {
 };
 
 // The product's y [rows, out] and 8 elements behind it.
-Tensor multiply(const Skinny& s, const Tensor& x, int64_t first, int64_t num_rows, const Tensor& w,
-                const Tensor* start) {
+Tensor multiply(const Skinny& s, const Tensor& x, int64_t first, int64_t num_rows, const Tensor& w) {
   const Tensor rows = rows_of(x, first, num_rows, s.x_stride());
   const Tensor y = poisoned(num_rows * s.out + 8, at::kBFloat16);
-  if (start != nullptr) y.narrow(0, 0, num_rows * s.out).copy_(start->narrow(0, first * s.out, num_rows * s.out));
-  cuda::multiply_skinny(stream(), num_rows, s.in, s.out, bf16(rows), s.x_stride(), bf16(w), s.w_stride(),
-                        start != nullptr, bf16(y));
+  cuda::multiply_skinny(stream(), num_rows, s.in, s.out, bf16(rows), s.x_stride(), bf16(w), s.w_stride(), bf16(y));
   return y;
 }
 
@@ -27,22 +24,17 @@ TEST_F(LinearOnGpu, MultiplySkinnyIsTheProduct) {
     for (const int64_t out : {1, 7, 64, 301}) {
       const Skinny s{in, out};
       const std::vector<float> x = bf16_values(cuda::kMaxSkinnyRows * in, 71), w = bf16_values(out * in, 72);
-      const std::vector<float> start = bf16_values(cuda::kMaxSkinnyRows * out, 73, -8.0f, 8.0f);
-      const Tensor gpu_x = bf16_on_gpu(with_stride(x, in, s.x_stride(), kNan)), gpu_start = bf16_on_gpu(start);
+      const Tensor gpu_x = bf16_on_gpu(with_stride(x, in, s.x_stride(), kNan));
       const Tensor gpu_w = bf16_on_gpu(with_stride(w, in, s.w_stride(), kNan));
       for (int64_t num_rows = 1; num_rows <= cuda::kMaxSkinnyRows; ++num_rows) {
-        const std::vector<float> fresh = widened(multiply(s, gpu_x, 0, num_rows, gpu_w, nullptr));
-        const std::vector<float> added = widened(multiply(s, gpu_x, 0, num_rows, gpu_w, &gpu_start));
+        const std::vector<float> y = widened(multiply(s, gpu_x, 0, num_rows, gpu_w));
         for (int64_t i = 0; i < num_rows * out; ++i) {
           const std::string what = cat(in, " to ", out, ", ", num_rows, " rows, element ", i);
           const Dot dot(&x[i / out * in], &w[i % out * in], in);
-          const double sum = dot.value + start[i];
-          ASSERT_NEAR(fresh[i], dot.value, Dot::tolerance(dot.value, dot.magnitude, in)) << what;
-          ASSERT_NEAR(added[i], sum, Dot::tolerance(sum, dot.magnitude + std::abs(start[i]), in)) << what << ", added";
+          ASSERT_NEAR(y[i], dot.value, Dot::tolerance(dot.value, dot.magnitude, in)) << what;
         }
-        for (int64_t i = num_rows * out; i < num_rows * out + 8; ++i) {
-          ASSERT_TRUE(std::isnan(fresh[i]) && std::isnan(added[i])) << "written behind the last row";
-        }
+        for (int64_t i = num_rows * out; i < num_rows * out + 8; ++i)
+          ASSERT_TRUE(std::isnan(y[i])) << "written behind the last row";
       }
     }
   }
@@ -52,14 +44,11 @@ TEST_F(LinearOnGpu, MultiplySkinnyGivesARowTheSameBitsInAnyNumberOfRows) {
   const Skinny s{1536, 301};
   const Tensor x = bf16_on_gpu(with_stride(bf16_values(4 * s.in, 74), s.in, s.x_stride(), kNan));
   const Tensor w = bf16_on_gpu(with_stride(bf16_values(s.out * s.in, 75), s.in, s.w_stride(), kNan));
-  const Tensor start = bf16_on_gpu(bf16_values(4 * s.out, 76));
-  for (const Tensor* from : {static_cast<const Tensor*>(nullptr), &start}) {
-    for (int64_t num_rows = 2; num_rows <= 4; ++num_rows) {
-      const auto run = [&](int64_t first, int64_t count) {
-        return from_gpu<uint16_t>(multiply(s, x, first, count, w, from).narrow(0, 0, count * s.out));
-      };
-      expect_rows_stand_alone(num_rows, run, cat("of ", num_rows));
-    }
+  for (int64_t num_rows = 2; num_rows <= 4; ++num_rows) {
+    const auto run = [&](int64_t first, int64_t count) {
+      return from_gpu<uint16_t>(multiply(s, x, first, count, w).narrow(0, 0, count * s.out));
+    };
+    expect_rows_stand_alone(num_rows, run, cat("of ", num_rows));
   }
 }
 
@@ -71,7 +60,7 @@ TEST_F(LinearOnGpu, MultiplySkinnySwigluIsTheProductThenSwiglu) {
     for (int64_t num_rows = 1; num_rows <= cuda::kMaxSkinnyRows; ++num_rows) {
       const Tensor gate_up = poisoned(num_rows * 2 * size, at::kBFloat16),
                    fused = poisoned(num_rows * (size + 8), at::kBFloat16);
-      cuda::multiply_skinny(stream(), num_rows, kIn, 2 * size, bf16(x), kIn, bf16(w), kIn, false, bf16(gate_up));
+      cuda::multiply_skinny(stream(), num_rows, kIn, 2 * size, bf16(x), kIn, bf16(w), kIn, bf16(gate_up));
       cuda::multiply_skinny_swiglu(stream(), num_rows, kIn, size, bf16(x), kIn, bf16(w), kIn, bf16(fused), size + 8);
       const std::vector<float> products = widened(gate_up), results = widened(fused);
       for (int64_t row = 0; row < num_rows; ++row) {

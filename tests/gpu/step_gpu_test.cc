@@ -1,7 +1,7 @@
 #include "noregret/kernels/rows.h"
 #include "tests/gpu/attention_batch.h"
 
-// What a step of decoding does in fewer kernels than other forwards.
+// The kernels of a forward that do several things in one pass.
 namespace noregret::kernels {
 namespace {
 
@@ -23,9 +23,9 @@ struct AddedRows {
         a(bf16_values(rank * size, 65)) {}
 
   struct Result {
-    Tensor sum, y;
+    Tensor sum, y, inverse;
   };
-  Result run(int64_t first, int64_t count, bool adds) const {
+  Result run(int64_t first, int64_t count, bool adds, bool norms = true) const {
     const Tensor gpu_x = rows_of(bf16_on_gpu(x), first, count, size), gpu_weight = bf16_on_gpu(weight);
     const Tensor all = bf16_on_gpu(with_stride(product, size + added_rank, product_stride(), kNan));
     const Tensor gpu_product = rows_of(all, first, count, product_stride());
@@ -33,9 +33,10 @@ struct AddedRows {
     const Tensor gpu_a = bf16_on_gpu(with_stride(a, size, size + 16, kNan));
     cuda::LowRankSum added{};
     if (adds) added = {bf16(gpu_product), product_stride(), bf16(gpu_b), added_rank + 24, added_rank};
-    Result result{poisoned(count * size, at::kBFloat16), poisoned(count * y_stride(), at::kBFloat16)};
-    cuda::add_rms_norm(stream(), count, size, bf16(gpu_x), added, bf16(result.sum), bf16(gpu_weight), kEps, bf16(gpu_a),
-                       size + 16, rank, bf16(result.y), y_stride());
+    Result result{poisoned(count * size, at::kBFloat16), poisoned(count * y_stride(), at::kBFloat16),
+                  poisoned(count, at::kFloat)};
+    cuda::add_rms_norm(stream(), count, size, bf16(gpu_x), added, bf16(result.sum), norms ? bf16(gpu_weight) : nullptr,
+                       kEps, bf16(gpu_a), size + 16, rank, bf16(result.y), y_stride(), f32(result.inverse));
     return result;
   }
   int64_t product_stride() const { return size + added_rank + 8; }
@@ -59,13 +60,16 @@ void expect_sums(const AddedRows& rows, const std::vector<float>& sum) {
   }
 }
 
-// y against the norm of the sums as they were rounded, and against what the norms as they were rounded give with a.
-void expect_norms(const AddedRows& rows, const std::vector<float>& sum, const std::vector<float>& y) {
+// y and inverse against the norm of the sums as they were rounded, and y's last columns against what the norms as they
+// were rounded give with a.
+void expect_norms(const AddedRows& rows, const std::vector<float>& sum, const AddedRows::Result& result) {
+  const std::vector<float> y = widened(result.y), got_inverse = from_gpu<float>(result.inverse);
   ThreadPool pool(2);
   std::vector<float> normed(sum.size()), inverse(AddedRows::kCount);
   rms_norm(pool, AddedRows::kCount, rows.size, sum.data(), rows.weight.data(), kEps, normed.data(), inverse.data());
   for (int64_t row = 0; row < AddedRows::kCount; ++row) {
     const float* got = &y[row * rows.y_stride()];
+    ASSERT_NEAR(got_inverse[row], inverse[row], 1e-5 * inverse[row]) << "row " << row;  // f32 sums in other orders
     expect_bf16(std::span(got, static_cast<size_t>(rows.size)),
                 std::vector<float>(&normed[row * rows.size], &normed[row * rows.size] + rows.size), 0,
                 cat("row ", row));
@@ -88,7 +92,7 @@ TEST_F(StepOnGpu, AddRmsNormAddsTheLowRankSumThenNorms) {
       const AddedRows::Result result = rows.run(0, AddedRows::kCount, true);
       const std::vector<float> sum = widened(result.sum);
       expect_sums(rows, sum);
-      expect_norms(rows, sum, widened(result.y));
+      expect_norms(rows, sum, result);
       if (HasFailure()) return;
     }
   }
@@ -98,7 +102,25 @@ TEST_F(StepOnGpu, AddRmsNormOfNothingIsTheNorm) {
   const AddedRows rows(1536, 16, 16);
   const AddedRows::Result result = rows.run(0, AddedRows::kCount, false);
   for (const float value : widened(result.sum)) ASSERT_TRUE(std::isnan(value)) << "a sum was written";
-  expect_norms(rows, rows.x, widened(result.y));
+  expect_norms(rows, rows.x, result);
+}
+
+TEST_F(StepOnGpu, AddRmsNormWithoutAWeightGivesTheSameSumAlone) {
+  const AddedRows rows(1536, 16, 16);
+  const AddedRows::Result alone = rows.run(0, AddedRows::kCount, true, false);
+  EXPECT_EQ(from_gpu<uint16_t>(alone.sum), from_gpu<uint16_t>(rows.run(0, AddedRows::kCount, true).sum));
+  for (const float value : widened(alone.y)) ASSERT_TRUE(std::isnan(value)) << "a norm was written";
+}
+
+// A layer's end and the next one's begin, apart and together.
+TEST_F(StepOnGpu, AddRmsNormInTwoPassesHasTheBitsOfOne) {
+  const AddedRows rows(1536, 16, 48);
+  const AddedRows::Result one = rows.run(0, AddedRows::kCount, true);
+  AddedRows later = rows;
+  later.x = widened(rows.run(0, AddedRows::kCount, true, false).sum);
+  const AddedRows::Result two = later.run(0, AddedRows::kCount, false);
+  EXPECT_EQ(without_gaps(two.y, rows.size + rows.rank, rows.y_stride()),
+            without_gaps(one.y, rows.size + rows.rank, rows.y_stride()));
 }
 
 TEST_F(StepOnGpu, AddRmsNormGivesARowTheSameBitsInAnyBatch) {
@@ -172,7 +194,7 @@ TEST_F(StepOnGpu, AttentionStepIsRotaryAndAttention) {
 }
 
 TEST_F(StepOnGpu, NoRowsAreNoWork) {
-  cuda::add_rms_norm(stream(), 0, 128, nullptr, {}, nullptr, nullptr, kEps, nullptr, 128, 8, nullptr, 136);
+  cuda::add_rms_norm(stream(), 0, 128, nullptr, {}, nullptr, nullptr, kEps, nullptr, 128, 8, nullptr, 136, nullptr);
   cuda::attention_step(stream(), 0, {2, 2, 64}, nullptr, nullptr, nullptr, {}, nullptr, nullptr, 16, nullptr, nullptr,
                        128);
   synchronize(kGpu);

@@ -101,7 +101,6 @@ TEST(CudaPlan, APromptInAnEmptySlotIsReadAsItStandsAndLaterTokensFromPages) {
   token.positions = at::tensor({18}, at::kLong);
   const CudaPlan plan = plan_on_cuda(token, small_config(), &cache, table(), false);
   EXPECT_TRUE(plan.reads_pages);
-  EXPECT_TRUE(plan.is_in_place);
   EXPECT_EQ(plan.max_length, 19);
   EXPECT_EQ(plan.tables.size(1), 2);
   EXPECT_EQ(cache.num_pages_in_use(), 2);
@@ -164,12 +163,19 @@ TEST(Fingerprint, IsOfTheAdaptersNumbersAlone) {
 }
 
 TEST(DecodeBucket, IsTheNextSizeThatHasAGraph) {
-  EXPECT_EQ(decode_bucket(1), 1);
-  EXPECT_EQ(decode_bucket(3), 4);
-  EXPECT_EQ(decode_bucket(17), 24);
-  EXPECT_EQ(decode_bucket(512), 512);
-  EXPECT_EQ(decode_bucket(513), 768);
-  for (int64_t rows = 1; rows <= 2000; ++rows) EXPECT_GE(decode_bucket(rows), rows);
+  EXPECT_EQ(decode_bucket(1, false), 1);
+  EXPECT_EQ(decode_bucket(3, false), 4);
+  EXPECT_EQ(decode_bucket(17, false), 24);
+  EXPECT_EQ(decode_bucket(512, false), 512);
+  EXPECT_EQ(decode_bucket(513, false), 768);
+  EXPECT_EQ(decode_bucket(1, true), 16);
+  EXPECT_EQ(decode_bucket(17, true), 32);
+  EXPECT_EQ(decode_bucket(512, true), 512);
+  EXPECT_EQ(decode_bucket(513, true), 1024);
+  for (int64_t rows = 1; rows <= 2000; ++rows) {
+    EXPECT_GE(decode_bucket(rows, false), rows);
+    EXPECT_GE(decode_bucket(rows, true), rows);
+  }
 }
 
 }  // namespace

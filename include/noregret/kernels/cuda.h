@@ -36,13 +36,14 @@ struct LowRankSum {
   int64_t b_stride = 0, rank = 0;  // rank a multiple of 8
 };
 // sum = x + added.y + z b^T, for which z b^T is rounded; y[:, :size] = rms_norm(sum), and with rank > 0 also y[:,
-// size:size + rank] = (that) a^T. For a step of decoding.
-//   x, sum [rows, size], not the same memory; sum is left as it is where nothing is added; size a multiple of 32, at
-//   most kMaxAddedSize; a [rank, size] by rows of a_stride, rank a multiple of 8
+// size:size + rank] = (that) a^T.
+//   x, sum [rows, size], not the same memory; sum is left as it is where nothing is added; weight null: nothing but the
+//   sum is wanted; size a multiple of 32, at most kMaxAddedSize; a [rank, size] by rows of a_stride, rank a multiple of
+//   8; inverse as for rms_norm()
 constexpr int64_t kMaxAddedSize = 12288;
 void add_rms_norm(Stream stream, int64_t num_rows, int64_t size, const Bf16* x, const LowRankSum& added, Bf16* sum,
                   const Bf16* weight, float eps, const Bf16* a, int64_t a_stride, int64_t rank, Bf16* y,
-                  int64_t y_stride);
+                  int64_t y_stride, float* inverse);
 
 // y = silu(gate) up.  gate_up [rows, 2 size]: gate, then up; y [rows, size] by rows of y_stride; size a multiple of 8
 void swiglu(Stream stream, int64_t num_rows, int64_t size, const Bf16* gate_up, Bf16* y, int64_t y_stride);
@@ -55,10 +56,10 @@ void swiglu_backward(Stream stream, int64_t num_rows, int64_t size, const Bf16* 
 void shrink(Stream stream, int64_t num_rows, int64_t size, Bf16* x, int64_t x_stride, const Bf16* a, int64_t a_stride,
             int64_t rank);
 
-// y = x w^T (+ y, where `adds`). For at most kMaxSkinnyRows rows, where reading w is all the time.
+// y = x w^T. For at most kMaxSkinnyRows rows, where reading w is all the time.
 //   x [rows, in], w [out, in] by rows of w_stride, y [rows, out]; in a multiple of 8
 void multiply_skinny(Stream stream, int64_t num_rows, int64_t in, int64_t out, const Bf16* x, int64_t x_stride,
-                     const Bf16* w, int64_t w_stride, bool adds, Bf16* y);
+                     const Bf16* w, int64_t w_stride, Bf16* y);
 
 // y[:, :size] = silu(gate) up, where [gate | up] = x w^T is rounded first, as multiply_skinny() and swiglu() one after
 // the other.

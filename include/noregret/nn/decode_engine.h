@@ -18,8 +18,8 @@ struct DecodeRow {
   float uniform = 0.0f;  // what the next token is sampled with
 };
 
-// What of a batch of rows is captured as a graph: their number rounded up.
-int64_t decode_bucket(int64_t num_rows);
+// What of a batch of rows is captured as a graph: their number rounded up; exact, to a power of two.
+int64_t decode_bucket(int64_t num_rows, bool is_exact);
 
 // Decode steps on CUDA: forward and sampling of one token a row, captured once for each bucket and queued without
 // waiting, so that the host is free to plan the next step. The forward is the model's own. Lives with a model, from

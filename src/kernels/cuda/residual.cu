@@ -29,6 +29,7 @@ struct Args {
   int rank;
   Bf16* y;
   int64_t y_stride;
+  float* inverse;
 };
 
 // Rows g and g + 8 of a tile of b, and its ranks 4 j .. 4 j + 3: an operand of multiply_tile() whose places along the
@@ -93,7 +94,7 @@ __global__ void __launch_bounds__(kThreads) add_rms_norm_kernel(Args args) {
   uint4 of_weight[kAheadRow];
 #pragma unroll
   for (int i = 0; i < kAheadRow; ++i) {
-    if (first_k + i * kRowStep < args.size)
+    if (args.weight != nullptr && first_k + i * kRowStep < args.size)
       of_weight[i] = *reinterpret_cast<const uint4*>(args.weight + first_k + i * kRowStep);
   }
   wait_for_inputs();
@@ -156,6 +157,7 @@ __global__ void __launch_bounds__(kThreads) add_rms_norm_kernel(Args args) {
         add(k, *reinterpret_cast<const uint4*>(x + k),
             args.added.y != nullptr ? *reinterpret_cast<const uint4*>(y + k) : uint4{});
   }
+  if (args.weight == nullptr) return;
   squares = warp_sum(squares);
   if (kRowWarps > 1) {
     if (lane == 0) squares_of[warp] = squares;
@@ -165,6 +167,7 @@ __global__ void __launch_bounds__(kThreads) add_rms_norm_kernel(Args args) {
     for (int w = 0; w < kRowWarps; ++w) squares += squares_of[own_row * kRowWarps + w];
   }
   const float inverse = rsqrtf(squares / static_cast<float>(args.size) + args.eps);
+  if (args.inverse != nullptr && is_first && first_k == 0) args.inverse[row] = inverse;
   const auto norm = [&](int k, const uint4& of_row, const uint4& weight) {
     Vector8 v = unpack(of_row);
     const Vector8 w = unpack(weight);
@@ -210,7 +213,7 @@ __global__ void __launch_bounds__(kThreads) add_rms_norm_kernel(Args args) {
 
 void add_rms_norm(Stream stream, int64_t num_rows, int64_t size, const Bf16* x, const LowRankSum& added, Bf16* sum,
                   const Bf16* weight, float eps, const Bf16* a, int64_t a_stride, int64_t rank, Bf16* y,
-                  int64_t y_stride) {
+                  int64_t y_stride, float* inverse) {
   if (num_rows == 0) return;
   if (size % kChunk != 0 || size > kMaxAddedSize || rank % 8 != 0 || added.rank % 8 != 0)
     refuse("add_rms_norm", "rows of this length, or a rank that is no multiple of 8");
@@ -225,7 +228,8 @@ void add_rms_norm(Stream stream, int64_t num_rows, int64_t size, const Bf16* x, 
                   .a_stride = a_stride,
                   .rank = to_int(rank),
                   .y = y,
-                  .y_stride = y_stride};
+                  .y_stride = y_stride,
+                  .inverse = inverse};
   const auto bytes = static_cast<size_t>(kRows * (size + kPad)) * sizeof(Bf16);
   allow_shared_bytes(add_rms_norm_kernel, bytes);
   const dim3 grid(blocks_for(num_rows, kRows), rank > 0 ? blocks_for(rank, kTile) : 1);

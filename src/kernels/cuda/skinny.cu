@@ -13,7 +13,7 @@ constexpr int kMaxBlocksPerSm = 8, kMinBlocksPerSm = 3;
 constexpr int kMaxItems = 32;   // of a block whose warps share rows
 constexpr int kLongRow = 4096;  // from which on the warps of a block share a row
 
-enum class Result { kProduct, kSum, kSwiglu };
+enum class Result { kProduct, kSwiglu };
 
 struct Args {
   int num_rows, in, out;
@@ -36,9 +36,7 @@ __device__ void write_result(const Args& args, int item, const float (&sums)[kRo
     } else {
 #pragma unroll
       for (int o = 0; o < kOuts; ++o) {
-        if (item * kOuts + o >= args.out) continue;
-        Bf16* to = args.y + row * args.y_stride + item * kOuts + o;
-        *to = to_bf16(kResult == Result::kSum ? sums[row][o] + to_float(*to) : sums[row][o]);
+        if (item * kOuts + o < args.out) args.y[row * args.y_stride + item * kOuts + o] = to_bf16(sums[row][o]);
       }
     }
   }
@@ -199,10 +197,9 @@ void launch_for(const char* name, Stream stream, const Args& args) {
 }  // namespace
 
 void multiply_skinny(Stream stream, int64_t num_rows, int64_t in, int64_t out, const Bf16* x, int64_t x_stride,
-                     const Bf16* w, int64_t w_stride, bool adds, Bf16* y) {
+                     const Bf16* w, int64_t w_stride, Bf16* y) {
   const Args args{to_int(num_rows), to_int(in), to_int(out), x, x_stride, w, w_stride, y, out};
-  const auto run = adds ? launch_for<Result::kSum> : launch_for<Result::kProduct>;
-  run("multiply_skinny", stream, args);
+  launch_for<Result::kProduct>("multiply_skinny", stream, args);
 }
 
 void multiply_skinny_swiglu(Stream stream, int64_t num_rows, int64_t in, int64_t size, const Bf16* x, int64_t x_stride,
