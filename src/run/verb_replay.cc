@@ -94,10 +94,11 @@ ExitCode run_replay(const ReplayArgs& args, const RewardHost& host) {
   if (!fs::exists(run / "manifest.json")) throw DataError(cat(args.run, ": is no run directory (no manifest.json)"));
   const Json line = metrics_of_step(run, args.step);
   RunConfig config = read_run_config(load_yaml(run / "config.resolved.yaml"));
+  if (args.threads) config.threads = *args.threads;
+  const auto of_run = write_fields(config);
   config.train.save_every = 0;
   config.optimizer.lr = dump_json(json_at(line, "optim/lr", args.run));  // another since, perhaps
   config.log.samples_every = 0;
-  if (args.threads) config.threads = *args.threads;
   umask(S_IRWXG | S_IRWXO);  // the copy is as private as the run
   SignalGuard signals;
   set_num_threads(static_cast<int>(config.threads));
@@ -109,7 +110,7 @@ ExitCode run_replay(const ReplayArgs& args, const RewardHost& host) {
   print_warning(policy.warning);
   print_warning(copy_run_before(run, args.step, folder.path()));
   RunDir again({.path = folder.path(),
-                .config = write_fields(config),
+                .config = of_run,
                 .manifest = make_manifest(config, inputs, policy, device_name(device)),
                 .tensorboard = false});
   Reporter reporter(isatty(STDERR_FILENO) != 0);
