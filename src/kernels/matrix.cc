@@ -211,7 +211,6 @@ void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> produ
     }
   }
   const int64_t num_row_blocks = (num_rows + kRowBlock - 1) / kRowBlock;
-  const int64_t row_block = (num_rows + num_row_blocks - 1) / num_row_blocks;
   const bool has_many_rows = num_rows >= kManyRows && num_row_blocks == 1;
   int64_t num_tasks = work < kSerialWork ? 1 : pool.num_threads() * kTasksPerThread;
   if (has_many_rows) num_tasks = std::clamp<int64_t>(work / kTaskWork, 1, num_tasks);
@@ -226,31 +225,44 @@ void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> produ
     for (const Product& product : some) count += num_blocks(product);
     return count;
   };
-  // `first` come first, so whoever waits does so for what another thread has begun.
-  const int64_t first_per_row = blocks_of(first), blocks_per_row = blocks_of(products);
-  const int64_t num_first = first_per_row * num_row_blocks, total = num_first + blocks_per_row * num_row_blocks;
+  // `first` come first, so whoever waits does so for what another thread has begun. They are few and may be as large as
+  // a task of the others, so every thread gets rows of each.
+  struct Tasks {
+    std::span<const Product> products;
+    int64_t per_row, num_row_blocks, row_block;
+    int64_t count() const { return per_row * num_row_blocks; }
+  };
+  const auto tasks_of = [&](std::span<const Product> some, int64_t row_block) {
+    return Tasks{some, blocks_of(some), (num_rows + row_block - 1) / row_block, row_block};
+  };
+  const auto shared_among = [&](int64_t parts) { return (num_rows + parts - 1) / parts; };
+  const int64_t rows_of_thread = std::max<int64_t>(kManyRows / 2, shared_among(pool.num_threads()));
+  const Tasks of_first = tasks_of(first, has_many_rows ? rows_of_thread : shared_among(num_row_blocks));
+  const Tasks of_products = tasks_of(products, shared_among(num_row_blocks));
+  const int64_t num_first = of_first.count(), total = num_first + of_products.count();
   std::atomic<int64_t> num_open = num_first;
   struct Place {
     const Product* product;
-    int64_t rows, first_panel;
+    int64_t first_row, num_rows, first_panel;
   };
   const auto place_of = [&](int64_t task) {
-    const bool is_first = task < num_first;
-    const int64_t per_row = is_first ? first_per_row : blocks_per_row, index = is_first ? task : task - num_first;
-    const Product* product = is_first ? first.data() : products.data();
-    int64_t block = index % per_row;
+    const Tasks& tasks = task < num_first ? of_first : of_products;
+    const int64_t index = task < num_first ? task : task - num_first;
+    const Product* product = tasks.products.data();
+    int64_t block = index % tasks.per_row;
     for (; block >= num_blocks(*product); ++product) block -= num_blocks(*product);
-    return Place{product, index / per_row, block * panel_block};
+    const int64_t first_row = index / tasks.per_row * tasks.row_block;
+    return Place{product, first_row, std::min(tasks.row_block, num_rows - first_row), block * panel_block};
   };
   const auto run_block = [&](int64_t task) {
-    const auto [product, rows, first_panel] = place_of(task);
+    const auto [product, first_row, rows, first_panel] = place_of(task);
     const void* next = nullptr;
     if (task + pool.num_threads() < total) {  // if the threads take turns
       const Place later = place_of(task + pool.num_threads());
       next = later.product->terms[0].matrix->panel(later.first_panel, 0);
     }
     multiply_block(*product,
-                   {rows * row_block, std::min(row_block, num_rows - rows * row_block), first_panel,
+                   {first_row, rows, first_panel,
                     std::min(panel_block, product->terms[0].matrix->num_panels() - first_panel), next, &num_open});
     if (task < num_first) num_open.fetch_sub(1, std::memory_order_release);
   };

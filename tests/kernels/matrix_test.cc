@@ -167,7 +167,7 @@ TEST(Multiply, TermsThatWaitReadWhatIsMadeFirst) {
     shrinks.push_back(make_weight(kStride, kIn, WeightDtype::kF32, 73 + i));
     expands.push_back(make_weight(outs[i], kRank, WeightDtype::kF32, 75 + i));
   }
-  for (const int64_t num_rows : {1, 5, 40, 200}) {
+  for (const int64_t num_rows : {1, 5, 17, 40, 200}) {
     const std::vector<float> x = random_values(num_rows * kIn, 77);
     const auto run = [&](ThreadPool& pool, bool in_one_call) {
       std::vector<float> z(static_cast<size_t>(2 * num_rows * kStride), kNan);
