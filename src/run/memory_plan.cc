@@ -57,20 +57,26 @@ double weight_count(const HfConfig& c) {
          matrices * static_cast<double>(c.vocab_size) * static_cast<double>(c.hidden_size);
 }
 
-double sampling_bytes(const RunConfig& config, const ModelShapes& shapes) {
+double groups_of(const RunConfig& config) { return static_cast<double>(std::max<int64_t>(1, config.rollout.groups)); }
+double number_bytes(const ModelShapes& shapes) { return on_cuda(shapes) ? 2.0 : 4.0; }
+
+// Keys, values and logits of the sequences that decode together.
+double decode_bytes(const RunConfig& config, const ModelShapes& shapes) {
   const HfConfig& c = shapes.hf;
-  const double number = on_cuda(shapes) ? 2.0 : 4.0;
   const auto batch = static_cast<double>(max_batch_of(config.rollout, on_cuda(shapes)));
-  const double groups = static_cast<double>(std::max<int64_t>(1, config.rollout.groups));
   // On the CPU pages that are not written take no memory, and a group shares those of its prompt.
-  const double positions = on_cuda(shapes)
-                               ? batch * static_cast<double>(panels(kPromptTokens + config.rollout.max_new_tokens))
-                               : batch * static_cast<double>(config.rollout.max_new_tokens) + groups * kPromptTokens;
+  const double positions =
+      on_cuda(shapes) ? batch * static_cast<double>(panels(kPromptTokens + config.rollout.max_new_tokens))
+                      : batch * static_cast<double>(config.rollout.max_new_tokens) + groups_of(config) * kPromptTokens;
   const double keys =
       static_cast<double>(c.num_layers) * static_cast<double>(c.num_kv_heads * (c.head_dim + panels(c.head_dim)));
-  const double prefill = std::min<double>(kPrefillTokens, groups * kPromptTokens);
-  const auto row = static_cast<double>(kept_per_row(c) + c.hidden_size + c.intermediate_size);
-  return number * (positions * keys + prefill * row) + 4.0 * batch * static_cast<double>(c.vocab_size);
+  return number_bytes(shapes) * positions * keys + 4.0 * batch * static_cast<double>(c.vocab_size);
+}
+
+double prefill_bytes(const RunConfig& config, const ModelShapes& shapes) {
+  const HfConfig& c = shapes.hf;
+  const double rows = std::min<double>(kPrefillTokens, groups_of(config) * kPromptTokens);
+  return number_bytes(shapes) * rows * static_cast<double>(kept_per_row(c) + c.hidden_size + c.intermediate_size);
 }
 
 double learning_bytes(const RunConfig& config, const ModelShapes& shapes) {
@@ -117,10 +123,12 @@ ModelShapes shapes_of(const CausalLm& model, const Adapter* adapter) {
 }
 
 std::string MemoryPlan::text() const {
-  char text[160];
-  std::snprintf(text, sizeof text,
-                "about %.2f GB at the peak (weights %.2f, trained %.2f, sampling %.2f or learning %.2f, program %.2f)",
-                total() / 1e9, weights / 1e9, trained / 1e9, sampling / 1e9, learning / 1e9, process / 1e9);
+  char of_cache[32] = "", text[160];
+  if (cache > 0.0) std::snprintf(of_cache, sizeof of_cache, "cache %.2f, ", cache / 1e9);
+  std::snprintf(
+      text, sizeof text,
+      "about %.2f GB at the peak (weights %.2f, trained %.2f, %ssampling %.2f or learning %.2f, program %.2f)",
+      total() / 1e9, weights / 1e9, trained / 1e9, of_cache, sampling / 1e9, learning / 1e9, process / 1e9);
   return text;
 }
 
@@ -133,7 +141,10 @@ MemoryPlan plan_memory(const RunConfig& config, const ModelShapes& shapes) {
   // All weights: on the CPU the masters are among them, and panels are not; on CUDA the other way round.
   plan.trained = shapes.is_full ? 4.0 * static_cast<double>(num_copies(shapes)) * count : adapter_bytes(shapes);
   const bool evaluates = config.eval.every > 0;
-  if (config.mode == "rl" || evaluates) plan.sampling = sampling_bytes(config, shapes);
+  if (config.mode == "rl" || evaluates) {
+    plan.sampling = prefill_bytes(config, shapes);
+    (on_cuda(shapes) ? plan.cache : plan.sampling) += decode_bytes(config, shapes);
+  }
   plan.learning = learning_bytes(config, shapes);
   return plan;
 }
@@ -145,11 +156,14 @@ BatchSizes sizes_that_fit(RunConfig config, const ModelShapes& shapes, double fr
   BatchSizes sizes;
   sizes.max_batch = largest(max_batch_of(config.rollout, on_cuda(shapes)), [&](int64_t size) {
     config.rollout.max_batch = size;
-    return plan_memory(config, shapes).sampling <= room;
+    const MemoryPlan of_size = plan_memory(config, shapes);
+    return of_size.cache <= room / 2 && of_size.cache + of_size.sampling <= room;
   });
+  config.rollout.max_batch = sizes.max_batch;
   sizes.microbatch_tokens = largest(config.train.microbatch_tokens, [&](int64_t size) {
     config.train.microbatch_tokens = size;
-    return plan_memory(config, shapes).learning <= room;
+    const MemoryPlan of_size = plan_memory(config, shapes);
+    return of_size.cache + of_size.learning <= room;
   });
   return sizes;
 }

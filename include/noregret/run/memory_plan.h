@@ -26,11 +26,12 @@ struct MemoryPlan {
   double process = 0.0;   // program and LibTorch before any model, measured; on CUDA workspaces of libraries
   double weights = 0.0;   // of the base
   double trained = 0.0;   // what is trained: gradients, moments, an update's copies, panels or bf16 columns
-  double sampling = 0.0;  // keys and values, a prefill's activations, logits
+  double cache = 0.0;     // on CUDA keys, values and logits of decode steps, which stay while the learner works
+  double sampling = 0.0;  // a prefill's activations; on the CPU keys, values and logits, too
   double learning = 0.0;  // a microbatch's activations and the head's chunk
 
   // Sampling and learning take turns.
-  double total() const { return process + weights + trained + (sampling > learning ? sampling : learning); }
+  double total() const { return process + weights + trained + cache + (sampling > learning ? sampling : learning); }
   std::string text() const;  // "about 1.2 GB at the peak (weights 0.27, trained 0.10, sampling 0.30, learning 0.65)"
 };
 
@@ -44,7 +45,8 @@ struct BatchSizes {
 
   bool operator==(const BatchSizes&) const = default;
 };
-// The config's sizes; or, where a phase would not fit, the largest that let it, at least 1. `free_bytes` is what is
+// The config's sizes; or, where a phase would not fit, the largest that let it, at least 1: first of the batch, whose
+// cache may take half of the room, then of the microbatch, which gets what the cache leaves. `free_bytes` is what is
 // left once weights are loaded; a tenth of it is kept for what no plan knows.
 BatchSizes sizes_that_fit(RunConfig config, const ModelShapes& shapes, double free_bytes);
 
