@@ -76,8 +76,17 @@ float PackedMatrix::at(int64_t o, int64_t i) const {
 }
 
 void PackedMatrix::unpack(int64_t first_row, int64_t num_rows, float* w) const {
-  for (int64_t o = first_row; o < first_row + num_rows; ++o) {
-    for (int64_t i = 0; i < in_; ++i) *w++ = at(o, i);
+  for (int64_t o = first_row; o < first_row + num_rows; ++o, w += in_) {
+    if (dtype_ == WeightDtype::kF32) {
+      const float* column = static_cast<const float*>(panel(o / 16, 0)) + o % 16;
+      for (int64_t i = 0; i < in_; ++i) w[i] = column[i * 16];
+    } else {
+      const uint32_t* column = static_cast<const uint32_t*>(panel(o / 16, 0)) + o % 16;
+      for (int64_t i = 0; i < in_; ++i) {
+        const uint32_t pair = column[i / 2 * 16];
+        w[i] = from_bits(i % 2 == 0 ? pair << 16 : pair & 0xffff0000u);
+      }
+    }
   }
 }
 

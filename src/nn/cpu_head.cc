@@ -69,7 +69,7 @@ struct ScoresFunction : Function<ScoresFunction> {
 Tensor logits_on_cpu(const Linear& head, const AdapterStack& stack, int64_t site, const Tensor& rows) {
   const Tensor x = rows.contiguous();
   Tensor logits = at::empty({x.size(0), head.out()}, at::kFloat);
-  std::vector<float> memory;
+  Workspace memory;
   forward_linears(stack, std::array<LinearSlot, 1>{{{&head, site, data(logits)}}}, x.size(0), data(x), memory);
   return logits;
 }

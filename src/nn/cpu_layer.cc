@@ -75,20 +75,20 @@ void run_forward(const CpuLayer& layer, CpuPlan& plan, const HfConfig& config, c
   rms_norm(pool, n, s.hidden, x, data(w.input_norm), eps, at.normed, at.inverse1);
   forward_linears(stack,
                   std::array<LinearSlot, 3>{{{&w.q, site, at.q}, {&w.k, site + 1, at.k}, {&w.v, site + 2, at.v}}}, n,
-                  at.normed, plan.memory);
+                  at.normed, plan.low_rank);
   rotary(pool, n, config.num_heads, config.head_dim, at.q, plan.rotation, plan.positions, false);
   rotary(pool, n, config.num_kv_heads, config.head_dim, at.k, plan.rotation, plan.positions, false);
   const kernels::KvPages pages = layer_pages(plan, layer.index);
   write_pages(plan, shape, pages, at);
   attention(pool, shape, plan.segments, at.q, pages, at.mixed);
-  forward_linears(stack, std::array<LinearSlot, 1>{{{&w.o, site + 3, at.attended}}}, n, at.mixed, plan.memory);
+  forward_linears(stack, std::array<LinearSlot, 1>{{{&w.o, site + 3, at.attended}}}, n, at.mixed, plan.low_rank);
   add(pool, n * s.hidden, x, at.attended);
 
   rms_norm(pool, n, s.hidden, at.attended, data(w.post_norm), eps, at.normed, at.inverse2);
   forward_linears(stack, std::array<LinearSlot, 2>{{{&w.gate, site + 4, at.gate}, {&w.up, site + 5, at.up}}}, n,
-                  at.normed, plan.memory);
+                  at.normed, plan.low_rank);
   swiglu(pool, n, s.intermediate, at.gate, at.up, at.activated);
-  forward_linears(stack, std::array<LinearSlot, 1>{{{&w.down, site + 6, y}}}, n, at.activated, plan.memory);
+  forward_linears(stack, std::array<LinearSlot, 1>{{{&w.down, site + 6, y}}}, n, at.activated, plan.low_rank);
   add(pool, n * s.hidden, at.attended, y);
 }
 
@@ -252,9 +252,7 @@ Tensor forward_on_cpu(const CpuLayer& layer, const std::shared_ptr<CpuPlan>& pla
   const int64_t n = plan->num_rows;
   int64_t size = s.hidden + s.intermediate;
   for (const int64_t saved : saved_sizes(s)) size += saved;
-  std::vector<float>& memory = plan->layer_memory;
-  if (static_cast<int64_t>(memory.size()) < n * size) memory.resize(static_cast<size_t>(n * size));
-  float* next = memory.data();
+  float* next = plan->layer.room(n * size);
   const auto take = [&](int64_t columns) { return std::exchange(next, next + n * columns); };
   const Values at = {.inverse1 = take(1),
                      .q = take(s.query),

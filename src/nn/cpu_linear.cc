@@ -27,7 +27,7 @@ struct LowRankSlot {
 };
 
 std::vector<LowRankSlot> low_rank_slots(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows,
-                                        std::vector<float>& memory) {
+                                        Workspace& memory) {
   std::vector<LowRankSlot> found;
   int64_t size = 0;
   for (size_t i = 0; i < slots.size(); ++i) {
@@ -38,8 +38,7 @@ std::vector<LowRankSlot> low_rank_slots(const AdapterStack& stack, std::span<con
       size += num_rows * found.back().stride;
     }
   }
-  if (static_cast<int64_t>(memory.size()) < size) memory.resize(static_cast<size_t>(size));
-  float* z = memory.data();
+  float* z = memory.room(size);
   for (LowRankSlot& entry : found) {
     entry.z = z;
     z += num_rows * entry.stride;
@@ -79,7 +78,7 @@ void list_trained(const Linear& linear, const AdapterStack& stack, int64_t site,
 // The adapters' first halves come before the large products, whose chains of FMAs go on with the second halves while
 // what they add to is at hand.
 void forward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
-                     std::vector<float>& memory) {
+                     Workspace& memory) {
   const std::vector<LowRankSlot> low_rank = low_rank_slots(stack, slots, num_rows, memory);
   std::vector<Product> products, shrinks;
   for (const LinearSlot& slot : slots) {
@@ -94,7 +93,7 @@ void forward_linears(const AdapterStack& stack, std::span<const LinearSlot> slot
 
 void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
                       float* grad_x, bool keeps_transposed, Gradients& gradients) {
-  std::vector<float> memory, grad_memory;
+  Workspace memory, grad_memory;
   const std::vector<LowRankSlot> low_rank = low_rank_slots(stack, slots, num_rows, memory);
   std::vector<LowRankSlot> grad_z = low_rank_slots(stack, slots, num_rows, grad_memory);
   std::vector<PackedMatrix> transposed;

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "nn/workspace.h"
 #include "noregret/kernels/matrix.h"
 #include "noregret/nn/adapter.h"
 #include "noregret/nn/linear.h"
@@ -32,7 +33,7 @@ struct LinearSlot {
 
 // Linear layers that read the same x [rows, in]. `memory` is for what lies between A and B.
 void forward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
-                     std::vector<float>& memory);
+                     Workspace& memory);
 // With y the gradients of the outputs: fills grad_x (unless null) and the gradients of what is trained.
 void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
                       float* grad_x, bool keeps_transposed, Gradients& gradients);

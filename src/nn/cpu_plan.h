@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "nn/batch_pages.h"
+#include "nn/workspace.h"
 #include "noregret/nn/kv_cache.h"
 #include "noregret/tensor/token_batch.h"
 
@@ -22,8 +23,8 @@ struct CpuPlan {
   Tensor keys, values;
   std::vector<kernels::SegmentFamily> families;
 
-  std::vector<float> memory;        // between A and B of adapters
-  std::vector<float> layer_memory;  // what a layer without a backward pass works out
+  Workspace low_rank;  // between A and B of adapters
+  Workspace layer;     // what a layer without a backward pass works out
 };
 
 // Throws DataError when a sequence is longer than the context.
