@@ -68,13 +68,6 @@ void PackedMatrix::pack(const uint16_t* w) {
   }
 }
 
-float PackedMatrix::at(int64_t o, int64_t i) const {
-  const void* p = panel(o / 16, i);
-  if (dtype_ == WeightDtype::kF32) return static_cast<const float*>(p)[o % 16];
-  const uint32_t word = static_cast<const uint32_t*>(p)[o % 16];
-  return from_bits(i % 2 == 0 ? word << 16 : word & 0xffff0000u);
-}
-
 void PackedMatrix::unpack(int64_t first_row, int64_t num_rows, float* w) const {
   for (int64_t o = first_row; o < first_row + num_rows; ++o, w += in_) {
     if (dtype_ == WeightDtype::kF32) {

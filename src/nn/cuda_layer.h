@@ -37,7 +37,7 @@ void attach_adapters(const CudaLayer& layer);
 // x [N, D] bf16 -> [N, D]. Differentiable in x, in the adapters' tensors and in the weights that require it.
 Tensor forward_on_cuda(const CudaLayer& layer, const std::shared_ptr<CudaPlan>& plan, const HfConfig& config,
                        const Tensor& x);
-// All layers one after the other, with the same bits in fewer passes over memory: x [N, D], embedded -> [N, D]. Not
+// forward_on_cuda() of all layers, with its bits in fewer passes over memory: x [N, D], embedded -> [N, D]. Not
 // differentiable.
 Tensor layers_on_cuda(const std::vector<CudaLayer>& layers, const CudaPlan& plan, const HfConfig& config,
                       const Tensor& x);

@@ -37,7 +37,6 @@ class PackedMatrix {
   const std::byte* bytes() const { return data_.get(); }
 
  private:
-  float at(int64_t o, int64_t i) const;
   struct Free {
     void operator()(std::byte* p) const;
   };
