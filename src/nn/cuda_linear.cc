@@ -80,10 +80,15 @@ FusedLinear::FusedLinear(std::vector<Linear*> parts, int64_t first_site)
   }
 }
 
+Tensor aligned_rows(int64_t num_rows, int64_t size, const at::TensorOptions& options) {
+  constexpr int64_t kAligned = 64;
+  return at::empty({num_rows, (size + kAligned - 1) / kAligned * kAligned}, options).narrow(1, 0, size);
+}
+
 void FusedLinear::grow(int64_t tail) {
   const at::NoGradGuard no_grad;
   const Tensor old = parts_.front()->weight();
-  const Tensor matrix = at::zeros({out_ + tail, in_ + tail}, old.options().requires_grad(false));
+  const Tensor matrix = aligned_rows(out_ + tail, in_ + tail, old.options().requires_grad(false)).zero_();
   for (size_t i = 0; i < parts_.size(); ++i) {
     const Tensor part = matrix.narrow(0, first_out_[i], parts_[i]->out()).narrow(1, 0, in_);
     part.copy_(parts_[i]->weight());
@@ -108,7 +113,25 @@ std::vector<FusedLinear::Columns> FusedLinear::columns_of(const AdapterStack& st
   return columns;
 }
 
+// Whether columns_ are of the stack's tensors as they are now: asked for at each forward.
+bool FusedLinear::is_attached(const AdapterStack& stack) const {
+  auto held = columns_.begin();
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    for (const Adapter* adapter : stack) {
+      const Adapter::LowRank* low_rank = adapter->find(first_site_ + static_cast<int64_t>(i));
+      if (low_rank == nullptr) continue;
+      if (held == columns_.end() || held->part != i || !held->a.is_same(low_rank->a) || !held->b.is_same(low_rank->b) ||
+          held->scaling != low_rank->scaling || held->a_version != low_rank->a._version() ||
+          held->b_version != low_rank->b._version())
+        return false;
+      ++held;
+    }
+  }
+  return held == columns_.end();
+}
+
 bool FusedLinear::attach(const AdapterStack& stack) {
+  if (is_attached(stack)) return false;
   std::vector<Columns> wanted = columns_of(stack);
   bool is_same_layout = wanted.size() == columns_.size();
   for (size_t i = 0; i < wanted.size() && is_same_layout; ++i)
@@ -168,7 +191,7 @@ Tensor FusedLinear::a() const { return matrix_.narrow(0, out_, tail_).narrow(1, 
 Tensor FusedLinear::b() const { return b_.narrow(0, 0, out_ * tail_).view({out_, tail_}); }
 Tensor FusedLinear::with_a() const { return matrix_.narrow(0, 0, out_ + tail_).narrow(1, 0, in_); }
 Tensor FusedLinear::extended_rows(int64_t num_rows) const {
-  return at::empty({num_rows, extended()}, matrix_.options());
+  return aligned_rows(num_rows, extended(), matrix_.options());
 }
 
 void FusedLinear::shrink(const Tensor& x, bool is_exact) const {

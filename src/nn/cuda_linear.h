@@ -13,6 +13,9 @@ namespace noregret {
 
 kernels::cuda::Bf16* bf16_data(const Tensor& tensor);
 
+// An empty bf16 [rows, size] whose rows begin at multiples of 128 bytes, as long reads like them.
+Tensor aligned_rows(int64_t num_rows, int64_t size, const at::TensorOptions& options);
+
 constexpr int64_t kMaxShrinkRows = 512;  // up to which our kernels are faster than the library at x A^T
 
 // SHA-256 over the scalings and a checksum of the tensors' bits: the sum of word i times 2 i + 1, modulo 2^64. No two
@@ -84,6 +87,7 @@ class FusedLinear {
     int64_t a_version = -1, b_version = -1;
   };
   std::vector<Columns> columns_of(const AdapterStack& stack) const;
+  bool is_attached(const AdapterStack& stack) const;
   Tensor with_a() const;  // [W ; A]: [out + tail, in]
   void grow(int64_t tail);
   void write();

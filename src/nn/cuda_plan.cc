@@ -89,7 +89,7 @@ bool cuda_kernels_can(const HfConfig& config) {
   };
   return is_one_of(config.head_dim, {16, 32, 64, 80, 96, 128}) && config.num_heads / config.num_kv_heads <= 8 &&
          config.num_heads * config.head_dim % 32 == 0 && config.hidden_size % 32 == 0 &&
-         config.hidden_size <= cuda::kMaxAddedSize && config.intermediate_size % 32 == 0;
+         config.intermediate_size % 32 == 0;
 }
 
 CudaPlan plan_on_cuda(const TokenBatch& batch, const HfConfig& config, KvCache* cache, const Tensor& rotary_table,

@@ -1,3 +1,5 @@
+#include <tuple>
+
 #include "noregret/kernels/rows.h"
 #include "tests/gpu/attention_batch.h"
 
@@ -60,8 +62,8 @@ void expect_sums(const AddedRows& rows, const std::vector<float>& sum) {
   }
 }
 
-// y and inverse against the norm of the sums as they were rounded, and y's last columns against what the norms as they
-// were rounded give with a.
+// y and inverse against the norm of the sums as they were rounded, and y's last columns against what those give with
+// weight a as it is rounded.
 void expect_norms(const AddedRows& rows, const std::vector<float>& sum, const AddedRows::Result& result) {
   const std::vector<float> y = widened(result.y), got_inverse = from_gpu<float>(result.inverse);
   ThreadPool pool(2);
@@ -74,8 +76,12 @@ void expect_norms(const AddedRows& rows, const std::vector<float>& sum, const Ad
                 std::vector<float>(&normed[row * rows.size], &normed[row * rows.size] + rows.size), 0,
                 cat("row ", row));
     for (int64_t r = 0; r < rows.rank; ++r) {
-      const Dot dot(got, &rows.a[r * rows.size], rows.size);
-      ASSERT_NEAR(got[rows.size + r], dot.value, Dot::tolerance(dot.value, dot.magnitude, rows.size))
+      std::vector<float> scaled(static_cast<size_t>(rows.size));
+      for (int64_t k = 0; k < rows.size; ++k)
+        scaled[k] = widen(round_to_bf16(rows.a[r * rows.size + k] * rows.weight[k]));
+      const Dot dot(&sum[row * rows.size], scaled.data(), rows.size);
+      const double value = inverse[row] * dot.value;
+      ASSERT_NEAR(got[rows.size + r], value, Dot::tolerance(value, inverse[row] * dot.magnitude, rows.size))
           << row << ", " << r;
     }
     for (int64_t i = rows.size + rows.rank; i < rows.y_stride(); ++i)
@@ -114,13 +120,31 @@ TEST_F(StepOnGpu, AddRmsNormWithoutAWeightGivesTheSameSumAlone) {
 
 // A layer's end and the next one's begin, apart and together.
 TEST_F(StepOnGpu, AddRmsNormInTwoPassesHasTheBitsOfOne) {
+  for (const auto& [size, added_rank, rank] :
+       {std::tuple{1536, 16, 48}, {1536, 16, 0}, {1536, 64, 16}, {2048, 16, 0}, {2048, 32, 48}}) {
+    const AddedRows rows(size, added_rank, rank);
+    const AddedRows::Result one = rows.run(0, AddedRows::kCount, true);
+    AddedRows later = rows;
+    later.x = widened(rows.run(0, AddedRows::kCount, true, false).sum);
+    const AddedRows::Result two = later.run(0, AddedRows::kCount, false);
+    EXPECT_EQ(without_gaps(two.y, rows.size + rows.rank, rows.y_stride()),
+              without_gaps(one.y, rows.size + rows.rank, rows.y_stride()))
+        << "size " << size << ", ranks " << added_rank << " and " << rank;
+  }
+}
+
+// More rows than blocks find places for are cut into blocks of another kind.
+TEST_F(StepOnGpu, AddRmsNormGivesARowTheSameBitsAmongThousands) {
   const AddedRows rows(1536, 16, 48);
-  const AddedRows::Result one = rows.run(0, AddedRows::kCount, true);
-  AddedRows later = rows;
-  later.x = widened(rows.run(0, AddedRows::kCount, true, false).sum);
-  const AddedRows::Result two = later.run(0, AddedRows::kCount, false);
-  EXPECT_EQ(without_gaps(two.y, rows.size + rows.rank, rows.y_stride()),
-            without_gaps(one.y, rows.size + rows.rank, rows.y_stride()));
+  AddedRows many = rows;
+  for (int i = 1; i < 64; ++i) {
+    many.x.insert(many.x.end(), rows.x.begin(), rows.x.end());
+    many.product.insert(many.product.end(), rows.product.begin(), rows.product.end());
+  }
+  const std::vector<float> few_y = without_gaps(rows.run(0, AddedRows::kCount, true).y, 1584, rows.y_stride());
+  const std::vector<float> many_y = without_gaps(many.run(0, AddedRows::kCount * 64, true).y, 1584, rows.y_stride());
+  for (size_t i = 0; i < many_y.size(); ++i)
+    ASSERT_EQ(many_y[i], few_y[i % few_y.size()]) << "row " << i / 1584 << ", element " << i % 1584;
 }
 
 TEST_F(StepOnGpu, AddRmsNormGivesARowTheSameBitsInAnyBatch) {

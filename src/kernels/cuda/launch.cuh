@@ -33,6 +33,17 @@ void launch_early(const char* name, void (*kernel)(Params...), dim3 grid, int nu
   check_launch(name);
 }
 
+// Streaming multiprocessors of the device.
+inline int num_processors() {
+  static const int count = [] {
+    int device = 0, found = 0;
+    cudaGetDevice(&device);
+    cudaDeviceGetAttribute(&found, cudaDevAttrMultiProcessorCount, device);
+    return found;
+  }();
+  return count;
+}
+
 // A block of the kernel may have so much shared memory beside what it declares, which is at most 12 KiB.
 template <class... Params>
 void allow_shared_bytes(void (*kernel)(Params...), size_t bytes) {

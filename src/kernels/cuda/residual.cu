@@ -5,17 +5,10 @@
 namespace noregret::kernels::cuda {
 namespace {
 
-constexpr int kRows = 8;      // of a block: the columns of a tile of a product
-constexpr int kRowWarps = 2;  // of a row
-constexpr int kNumWarps = kRows * kRowWarps;
-constexpr int kThreads = kNumWarps * kWarp;
-constexpr int kRowStep = kRowWarps * kWarp * 8;  // elements of a row that its warps take at a time
-constexpr int kTile = 16;                        // elements of a row, or ranks: the rows of a tile
-constexpr int kChunk = 32;                       // elements of a row that a warp multiplies with a at a time
-constexpr int kPad = 8;                          // keeps rows in shared memory on banks of their own
-// Tiles of b, chunks of a and vectors of a row that are read before they are needed: all, where a row has 1,536
-// elements.
-constexpr int kAheadB = 12 / kRowWarps, kAheadA = 6 / kRowWarps, kAheadRow = 6 / kRowWarps;
+constexpr int kRows = 8;            // of a block
+constexpr int kChunk = 32;          // elements of a row that a warp takes at a time
+constexpr int kTile = 16;           // ranks of z that a product takes
+constexpr int kInRegisters = 1536;  // elements of a row that stay there; the rest is read where it is needed
 
 struct Args {
   int num_rows, size;
@@ -25,188 +18,248 @@ struct Args {
   const Bf16* weight;
   float eps;
   const Bf16* a;
-  int64_t a_stride;
-  int rank;
+  int a_stride, b_stride, rank;
+  float one_by_size;
   Bf16* y;
   int64_t y_stride;
   float* inverse;
 };
 
-// Rows g and g + 8 of a tile of b, and its ranks 4 j .. 4 j + 3: an operand of multiply_tile() whose places along the
-// rank are dealt to lanes four by four, as those of z are.
-struct TileOfB {
-  uint2 low, high;
-};
-__device__ TileOfB tile_of_b(const LowRankSum& added, int first_out, int first_rank, int g, int j) {
-  if (first_rank + 4 * j >= added.rank) return {};
-  const Bf16* at = added.b + (first_out + g) * added.b_stride + first_rank + 4 * j;
-  return {*reinterpret_cast<const uint2*>(at), *reinterpret_cast<const uint2*>(at + 8 * added.b_stride)};
+// With g = lane / 4 and j = lane % 4, a lane holds elements 8 j .. 8 j + 7 of row g of a chunk: one access. Tile t of
+// the chunk (t < 4), eight columns of a product with z, is elements 8 i + 2 t and 8 i + 2 t + 1 (i < 4), so that the
+// two columns of the tile that a lane gets are elements of its own, and the tiles after each other are the operand of
+// the product with a.
+
+// Zeros unless the condition holds; without a branch, so that many loads are under way at a time.
+__device__ uint4 load_if(bool condition, const Bf16* from) {
+  uint4 v{};
+  asm volatile("{ .reg .pred p; setp.ne.b32 p, %5, 0; @p ld.global.v4.b32 {%0, %1, %2, %3}, [%4]; }"
+               : "+r"(v.x), "+r"(v.y), "+r"(v.z), "+r"(v.w)
+               : "l"(__cvta_generic_to_global(from)), "r"(static_cast<int>(condition))
+               : "memory");
+  return v;
 }
-__device__ void multiply(float (&sums)[4], const TileOfB& b, const uint2& z) {
-  multiply_tile(sums, {b.low.x, b.high.x, b.low.y, b.high.y}, z.x, z.y);
+__device__ uint2 load_pair_if(bool condition, const Bf16* from) {
+  uint2 v{};
+  asm volatile("{ .reg .pred p; setp.ne.b32 p, %3, 0; @p ld.global.v2.b32 {%0, %1}, [%2]; }"
+               : "+r"(v.x), "+r"(v.y)
+               : "l"(__cvta_generic_to_global(from)), "r"(static_cast<int>(condition))
+               : "memory");
+  return v;
 }
 
-// Rows g and g + 8 of a tile of a and eight elements of each, for two products.
-struct ChunkOfA {
-  uint4 low, high;
+// Columns g of a chunk's tiles, 16 ranks dealt to lanes four by four, as those of z are; from is where the first has
+// them. Zeros unless the condition holds.
+struct ChunkOfB {
+  uint2 tile[4];
 };
-__device__ ChunkOfA chunk_of_a(const Args& args, int first_rank, int k, int g) {
-  const auto row = [&](int r) {
-    return r < args.rank ? *reinterpret_cast<const uint4*>(args.a + r * args.a_stride + k) : uint4{};
-  };
-  return {row(first_rank + g), row(first_rank + g + 8)};
-}
-
-__device__ uint4 sum_of(const uint4& x, const uint4& y, const uint4& delta) {
-  Vector8 sum = unpack(x);
-  const Vector8 of_y = unpack(y), of_delta = unpack(delta);
+__device__ ChunkOfB chunk_of_b(bool condition, const Bf16* from, int stride) {
+  ChunkOfB b;
 #pragma unroll
-  for (int k = 0; k < 8; ++k) sum.value[k] += of_y.value[k] + of_delta.value[k];
-  return pack(sum);
+  for (int t = 0; t < 4; ++t) b.tile[t] = load_pair_if(condition, from + 2 * t * stride);
+  return b;
 }
 
-// Block (8 rows, 16 ranks of a): all blocks of the rows work out sum and norm, the first writes them. What earlier
-// kernels do not touch, weights, is read before they have ended.
-__global__ void __launch_bounds__(kThreads) add_rms_norm_kernel(Args args) {
-  extern __shared__ uint4 memory[];
-  __shared__ float parts[kNumWarps][kTile][kRows];  // of every warp: products with a
-  __shared__ float squares_of[kNumWarps];
-  const int stride = args.size + kPad;
-  auto* rows = reinterpret_cast<Bf16*>(memory);  // [kRows, stride]: z b^T, then the sum, then the norm
+// Ranks g and, of 16, g + 8: elements 8 j .. 8 j + 7.
+template <int kParts>
+struct ChunkOfA {
+  uint4 part[kParts];
+};
+template <int kParts>
+__device__ ChunkOfA<kParts> chunk_of_a(bool condition, int num_ranks, const Bf16* from, int stride) {
+  ChunkOfA<kParts> a;
+#pragma unroll
+  for (int p = 0; p < kParts; ++p) a.part[p] = load_if(condition && 8 * p < num_ranks, from + 8 * p * stride);
+  return a;
+}
+
+__device__ uint32_t times(uint32_t x, uint32_t y) {
+  const __nv_bfloat162 product =
+      __hmul2(*reinterpret_cast<const __nv_bfloat162*>(&x), *reinterpret_cast<const __nv_bfloat162*>(&y));
+  return *reinterpret_cast<const uint32_t*>(&product);
+}
+template <int kParts>
+__device__ void scale(ChunkOfA<kParts>& a, const uint4& weight) {
+#pragma unroll
+  for (uint4& part : a.part)
+    part = {times(part.x, weight.x), times(part.y, weight.y), times(part.z, weight.z), times(part.w, weight.w)};
+}
+
+// Block (8 rows, kRanks of a): all blocks of the rows work out the sum, the first writes it and the norm. Rows stay in
+// registers, and z = norm a^T = inverse (sum (weight a)^T) is worked out before the norm is known. What earlier kernels
+// do not touch, weights, is read before they have ended. A row's bits depend on the number of warps, not on kRanks.
+// kIsLarge: added.rank > kTile, or rows longer than kInRegisters.
+template <int kNumWarps, int kRanks, bool kIsLarge>
+__global__ void __launch_bounds__(kNumWarps* kWarp) add_rms_norm_kernel(Args args) {
+  constexpr int kAhead = kInRegisters / kChunk / kNumWarps, kQuarter = kNumWarps / 4, kParts = kRanks / 8;
+  static_assert(kNumWarps % 4 == 0 && kNumWarps * kWarp >= kRows * kRanks);
+  alignas(16) __shared__ float parts[kNumWarps][kRanks][kRows];  // of every warp: products with a
+  alignas(16) __shared__ float squares_of[kRows][kNumWarps];
   const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
   const int g = lane / 4, j = lane % 4;
-  const int first_row = static_cast<int>(blockIdx.x) * kRows, first_rank = static_cast<int>(blockIdx.y) * kTile;
-  const int num_tiles = args.added.rank > 0 ? args.size / kTile : 0;
-  const int num_chunks = first_rank < args.rank ? args.size / kChunk : 0;
+  const int first_row = static_cast<int>(blockIdx.x) * kRows, first_rank = static_cast<int>(blockIdx.y) * kRanks;
+  const int num_chunks = args.size / kChunk;
+  const bool adds = args.added.y != nullptr, has_b = adds && args.added.rank > 0;
+  const bool norms = args.weight != nullptr, has_a = norms && first_rank < args.rank;
 
-  TileOfB of_b[kAheadB];
+  constexpr int kStep = kNumWarps * kChunk;  // from a warp's chunk to its next
+  const int first_k = warp * kChunk + 8 * j;
+  const Bf16* b_at = args.added.b + (warp * kChunk + 8 * (g / 2) + g % 2) * args.b_stride + 4 * j;
+  const Bf16* a_at = args.a + (first_rank + g) * args.a_stride + first_k;
+  const int num_ranks = has_a ? args.rank - first_rank : 0;  // a multiple of 8
+  ChunkOfB of_b[kAhead];
+  ChunkOfA<kParts> of_a[kAhead];
+  uint4 of_weight[kAhead];
 #pragma unroll
-  for (int t = 0; t < kAheadB; ++t) {
-    if (t * kNumWarps + warp < num_tiles) of_b[t] = tile_of_b(args.added, (t * kNumWarps + warp) * kTile, 0, g, j);
+  for (int c = 0; c < kAhead; ++c) {
+    const bool in = c * kNumWarps + warp < num_chunks;
+    of_b[c] = chunk_of_b(in && has_b && 4 * j < args.added.rank, b_at + c * kStep * args.b_stride, args.b_stride);
+    of_a[c] = chunk_of_a<kParts>(in, num_ranks, a_at + c * kStep, args.a_stride);
+    of_weight[c] = load_if(in && norms, args.weight + first_k + c * kStep);
   }
-  ChunkOfA of_a[kAheadA];
 #pragma unroll
-  for (int c = 0; c < kAheadA; ++c) {
-    if (c * kNumWarps + warp < num_chunks)
-      of_a[c] = chunk_of_a(args, first_rank, (c * kNumWarps + warp) * kChunk + 8 * j, g);
-  }
-  const int own_row = warp / kRowWarps, first_k = (warp % kRowWarps * kWarp + lane) * 8;
-  uint4 of_weight[kAheadRow];
-#pragma unroll
-  for (int i = 0; i < kAheadRow; ++i) {
-    if (args.weight != nullptr && first_k + i * kRowStep < args.size)
-      of_weight[i] = *reinterpret_cast<const uint4*>(args.weight + first_k + i * kRowStep);
-  }
+  for (int c = 0; c < kAhead; ++c) scale(of_a[c], of_weight[c]);
   wait_for_inputs();
 
-  const bool is_first = blockIdx.y == 0 && first_row + own_row < args.num_rows;
-  const int64_t row = min(first_row + own_row, args.num_rows - 1);
-  const Bf16* x = args.x + row * args.size;
-  const Bf16* y = args.added.y + row * args.added.y_stride;
-  uint4 of_x[kAheadRow], of_y[kAheadRow];
+  const bool is_first = blockIdx.y == 0 && first_row + g < args.num_rows;
+  const int64_t row = min(first_row + g, args.num_rows - 1);
+  const Bf16* x = args.x + row * args.size + first_k;
+  const Bf16* y = args.added.y + row * args.added.y_stride + first_k;
+  const Bf16* z = args.added.y + row * args.added.y_stride + args.size + 4 * j;
+  const auto ranks = [&](int first) { return load_pair_if(has_b && first + 4 * j < args.added.rank, z + first); };
+  const uint2 first_ranks = ranks(0);
+  uint4 of_x[kAhead], of_y[kAhead];
 #pragma unroll
-  for (int i = 0; i < kAheadRow; ++i) {
-    const int k = first_k + i * kRowStep;
-    if (k >= args.size) continue;
-    of_x[i] = *reinterpret_cast<const uint4*>(x + k);
-    if (args.added.y != nullptr) of_y[i] = *reinterpret_cast<const uint4*>(y + k);
-  }
-  if (num_tiles > 0) {
-    const Bf16* z = args.added.y + min(first_row + g, args.num_rows - 1) * args.added.y_stride + args.size + 4 * j;
-    const auto ranks = [&](int first) {
-      return first + 4 * j < args.added.rank ? *reinterpret_cast<const uint2*>(z + first) : uint2{};
-    };
-    const uint2 first_ranks = ranks(0);
-    const auto expand = [&](int tile, const TileOfB& first) {
-      float sums[4] = {};
-      multiply(sums, first, first_ranks);
-      for (int r = kTile; r < args.added.rank; r += kTile)
-        multiply(sums, tile_of_b(args.added, tile * kTile, r, g, j), ranks(r));
-      Bf16* to = rows + 2 * j * stride + tile * kTile + g;
-      to[0] = to_bf16(sums[0]);
-      to[stride] = to_bf16(sums[1]);
-      to[8] = to_bf16(sums[2]);
-      to[stride + 8] = to_bf16(sums[3]);
-    };
-#pragma unroll
-    for (int t = 0; t < kAheadB; ++t) {
-      if (t * kNumWarps + warp < num_tiles) expand(t * kNumWarps + warp, of_b[t]);
-    }
-    for (int tile = kAheadB * kNumWarps + warp; tile < num_tiles; tile += kNumWarps)
-      expand(tile, tile_of_b(args.added, tile * kTile, 0, g, j));
-    __syncthreads();
+  for (int c = 0; c < kAhead; ++c) {
+    const bool in = c * kNumWarps + warp < num_chunks;
+    of_x[c] = load_if(in, x + c * kStep);
+    of_y[c] = load_if(in && adds, y + c * kStep);
   }
 
-  Bf16* own = rows + own_row * stride;
-  float squares = 0.0f;
-  const auto add = [&](int k, uint4 of_row, const uint4& of_product) {
-    if (args.added.y != nullptr) {
-      of_row = sum_of(of_row, of_product, num_tiles > 0 ? *reinterpret_cast<const uint4*>(own + k) : uint4{});
-      if (is_first) *reinterpret_cast<uint4*>(args.sum + row * args.size + k) = of_row;
+  const auto expand = [&](int chunk, const ChunkOfB& first) {
+    Vector8 delta;
+#pragma unroll
+    for (int t = 0; t < 4; ++t) {
+      float sums[4] = {};
+      multiply_tile(sums, {first_ranks.x, 0, first_ranks.y, 0}, first.tile[t].x, first.tile[t].y);
+#pragma unroll 1
+      for (int r = kTile; kIsLarge && r < args.added.rank; r += kTile) {
+        const int column = (chunk - warp) * kChunk + 2 * t;
+        const uint2 b =
+            load_pair_if(chunk < num_chunks && r + 4 * j < args.added.rank, b_at + column * args.b_stride + r);
+        const uint2 more = ranks(r);
+        multiply_tile(sums, {more.x, 0, more.y, 0}, b.x, b.y);
+      }
+      delta.value[2 * t] = sums[0];
+      delta.value[2 * t + 1] = sums[1];
     }
-    const Vector8 v = unpack(of_row);
-    squares = dot(v, v, squares);
-    return of_row;
+    return pack(delta);
   };
+  float squares = 0.0f;
+  float sums[2][4] = {};  // two, for less of a wait between products
+  const auto add = [&](int chunk, const uint4& x, const uint4& y, const uint4& delta) {
+    uint4 packed = x;
+    if (adds) {
+      Vector8 sum = unpack(x);
+      const Vector8 v = unpack(y), d = unpack(delta);
 #pragma unroll
-  for (int i = 0; i < kAheadRow; ++i) {
-    if (first_k + i * kRowStep < args.size) of_x[i] = add(first_k + i * kRowStep, of_x[i], of_y[i]);
-  }
-  for (int k = first_k + kAheadRow * kRowStep; k < args.size; k += kRowStep) {
-    *reinterpret_cast<uint4*>(own + k) =
-        add(k, *reinterpret_cast<const uint4*>(x + k),
-            args.added.y != nullptr ? *reinterpret_cast<const uint4*>(y + k) : uint4{});
-  }
-  if (args.weight == nullptr) return;
-  squares = warp_sum(squares);
-  if (kRowWarps > 1) {
-    if (lane == 0) squares_of[warp] = squares;
-    __syncthreads();
-    squares = 0.0f;
+      for (int k = 0; k < 8; ++k) sum.value[k] += v.value[k] + d.value[k];
+      packed = pack(sum);
+      if (is_first && chunk < num_chunks)
+        *reinterpret_cast<uint4*>(args.sum + row * args.size + (chunk - warp) * kChunk + first_k) = packed;
+    }
+    const Vector8 v = unpack(packed);
+    squares = dot(v, v, squares);
+    return packed;
+  };
+  const auto shrink = [&](const ChunkOfA<kParts>& a, const uint4& v) {
+    const uint4 low = a.part[0], high = kParts > 1 ? a.part[kParts - 1] : uint4{};
+    multiply_tile(sums[0], {low.x, high.x, low.y, high.y}, v.x, v.y);
+    multiply_tile(sums[1], {low.z, high.z, low.w, high.w}, v.z, v.w);
+  };
+
+  uint4 of_delta[kAhead] = {};
+  if (has_b) {
 #pragma unroll
-    for (int w = 0; w < kRowWarps; ++w) squares += squares_of[own_row * kRowWarps + w];
+    for (int c = 0; c < kAhead; ++c) of_delta[c] = expand(c * kNumWarps + warp, of_b[c]);
   }
-  const float inverse = rsqrtf(squares / static_cast<float>(args.size) + args.eps);
-  if (args.inverse != nullptr && is_first && first_k == 0) args.inverse[row] = inverse;
-  const auto norm = [&](int k, const uint4& of_row, const uint4& weight) {
+#pragma unroll
+  for (int c = 0; c < kAhead; ++c) of_x[c] = add(c * kNumWarps + warp, of_x[c], of_y[c], of_delta[c]);
+  if (has_a) {
+#pragma unroll
+    for (int c = 0; c < kAhead; ++c) shrink(of_a[c], of_x[c]);
+  }
+#pragma unroll 1
+  for (int chunk = kAhead * kNumWarps + warp; kIsLarge && chunk < num_chunks; chunk += kNumWarps) {
+    const int k = (chunk - warp) * kChunk;
+    const ChunkOfB b = chunk_of_b(has_b && 4 * j < args.added.rank, b_at + k * args.b_stride, args.b_stride);
+    const uint4 v = add(chunk, load_if(true, x + k), load_if(adds, y + k), has_b ? expand(chunk, b) : uint4{});
+    if (has_a) {
+      ChunkOfA<kParts> a = chunk_of_a<kParts>(true, num_ranks, a_at + k, args.a_stride);
+      scale(a, load_if(true, args.weight + first_k + k));
+      shrink(a, v);
+    }
+  }
+  if (!norms) return;
+
+#pragma unroll
+  for (int step = 1; step < 4; step *= 2) squares += __shfl_xor_sync(0xffffffffU, squares, step);
+  if (j == 0) squares_of[g][warp] = squares;
+  if (has_a) {
+#pragma unroll
+    for (int p = 0; p < kParts; ++p) {
+      *reinterpret_cast<float2*>(&parts[warp][g + 8 * p][2 * j]) = {sums[0][2 * p] + sums[1][2 * p],
+                                                                    sums[0][2 * p + 1] + sums[1][2 * p + 1]};
+    }
+  }
+  __syncthreads();
+
+  float partial[kQuarter], total = 0.0f;
+#pragma unroll
+  for (int i = 0; i < kQuarter; ++i) {
+    const float4 q = *reinterpret_cast<const float4*>(&squares_of[g][4 * i]);
+    partial[i] = (q.x + q.y) + (q.z + q.w);
+  }
+#pragma unroll
+  for (int i = 0; i < kQuarter; ++i) total += partial[i];
+  const float inverse = rsqrtf(fmaf(total, args.one_by_size, args.eps));
+  if (has_a && static_cast<int>(threadIdx.x) < kRows * kRanks) {  // whole warps
+    const int of_row = lane % kRows, rank = static_cast<int>(threadIdx.x) / kRows;
+    const float inverse_of_row = __shfl_sync(0xffffffffU, inverse, 4 * of_row);
+    float sum = 0.0f;
+#pragma unroll
+    for (int i = 0; i < kQuarter; ++i) {
+      sum += (parts[4 * i][rank][of_row] + parts[4 * i + 1][rank][of_row]) +
+             (parts[4 * i + 2][rank][of_row] + parts[4 * i + 3][rank][of_row]);
+    }
+    if (first_row + of_row < args.num_rows && first_rank + rank < args.rank)
+      args.y[(first_row + of_row) * args.y_stride + args.size + first_rank + rank] = to_bf16(inverse_of_row * sum);
+  }
+  if (!is_first) return;
+  if (args.inverse != nullptr && warp == 0 && j == 0) args.inverse[row] = inverse;
+  const auto norm = [&](int chunk, const uint4& of_row, const uint4& weight) {
     Vector8 v = unpack(of_row);
     const Vector8 w = unpack(weight);
 #pragma unroll
     for (int i = 0; i < 8; ++i) v.value[i] = v.value[i] * inverse * w.value[i];
-    const uint4 packed = pack(v);
-    *reinterpret_cast<uint4*>(own + k) = packed;
-    if (is_first) *reinterpret_cast<uint4*>(args.y + row * args.y_stride + k) = packed;
+    *reinterpret_cast<uint4*>(args.y + row * args.y_stride + (chunk - warp) * kChunk + first_k) = pack(v);
   };
 #pragma unroll
-  for (int i = 0; i < kAheadRow; ++i) {
-    if (first_k + i * kRowStep < args.size) norm(first_k + i * kRowStep, of_x[i], of_weight[i]);
+  for (int c = 0; c < kAhead; ++c) {
+    if (c * kNumWarps + warp < num_chunks) norm(c * kNumWarps + warp, of_x[c], of_weight[c]);
   }
-  for (int k = first_k + kAheadRow * kRowStep; k < args.size; k += kRowStep)
-    norm(k, *reinterpret_cast<const uint4*>(own + k), *reinterpret_cast<const uint4*>(args.weight + k));
-  if (num_chunks == 0) return;
-  __syncthreads();
+  const Bf16* written = adds ? args.sum + row * args.size + first_k : x;  // by this very thread
+#pragma unroll 1
+  for (int chunk = kAhead * kNumWarps + warp; kIsLarge && chunk < num_chunks; chunk += kNumWarps)
+    norm(chunk, load_if(true, written + (chunk - warp) * kChunk),
+         load_if(true, args.weight + first_k + (chunk - warp) * kChunk));
+}
 
-  float sums[4] = {};
-  const auto shrink = [&](int chunk, const ChunkOfA& a) {
-    const uint4 v = *reinterpret_cast<const uint4*>(rows + g * stride + chunk * kChunk + 8 * j);
-    multiply_tile(sums, {a.low.x, a.high.x, a.low.y, a.high.y}, v.x, v.y);
-    multiply_tile(sums, {a.low.z, a.high.z, a.low.w, a.high.w}, v.z, v.w);
-  };
-#pragma unroll
-  for (int c = 0; c < kAheadA; ++c) {
-    if (c * kNumWarps + warp < num_chunks) shrink(c * kNumWarps + warp, of_a[c]);
-  }
-  for (int chunk = kAheadA * kNumWarps + warp; chunk < num_chunks; chunk += kNumWarps)
-    shrink(chunk, chunk_of_a(args, first_rank, chunk * kChunk + 8 * j, g));
-  *reinterpret_cast<float2*>(&parts[warp][g][2 * j]) = {sums[0], sums[1]};
-  *reinterpret_cast<float2*>(&parts[warp][g + 8][2 * j]) = {sums[2], sums[3]};
-  __syncthreads();
-  const int rank = static_cast<int>(threadIdx.x) % kTile, column = static_cast<int>(threadIdx.x) / kTile;
-  if (column >= kRows || first_row + column >= args.num_rows || first_rank + rank >= args.rank) return;
-  float sum = 0.0f;
-#pragma unroll
-  for (int w = 0; w < kNumWarps; ++w) sum += parts[w][rank][column];
-  args.y[(first_row + column) * args.y_stride + args.size + first_rank + rank] = to_bf16(sum);
+template <int kNumWarps, int kRanks, bool kIsLarge>
+void launch(Stream stream, const Args& args) {
+  const dim3 grid(blocks_for(args.num_rows, kRows), args.rank > 0 ? blocks_for(args.rank, kRanks) : 1);
+  launch_early("add_rms_norm", add_rms_norm_kernel<kNumWarps, kRanks, kIsLarge>, grid, kNumWarps * kWarp, 0, stream,
+               args);
 }
 
 }  // namespace
@@ -215,7 +268,7 @@ void add_rms_norm(Stream stream, int64_t num_rows, int64_t size, const Bf16* x, 
                   const Bf16* weight, float eps, const Bf16* a, int64_t a_stride, int64_t rank, Bf16* y,
                   int64_t y_stride, float* inverse) {
   if (num_rows == 0) return;
-  if (size % kChunk != 0 || size > kMaxAddedSize || rank % 8 != 0 || added.rank % 8 != 0)
+  if (size % kChunk != 0 || rank % 8 != 0 || added.rank % 8 != 0)
     refuse("add_rms_norm", "rows of this length, or a rank that is no multiple of 8");
   const Args args{.num_rows = to_int(num_rows),
                   .size = to_int(size),
@@ -225,15 +278,20 @@ void add_rms_norm(Stream stream, int64_t num_rows, int64_t size, const Bf16* x, 
                   .weight = weight,
                   .eps = eps,
                   .a = a,
-                  .a_stride = a_stride,
+                  .a_stride = to_int(a_stride),
+                  .b_stride = to_int(added.b_stride),
                   .rank = to_int(rank),
+                  .one_by_size = 1.0f / static_cast<float>(size),
                   .y = y,
                   .y_stride = y_stride,
                   .inverse = inverse};
-  const auto bytes = static_cast<size_t>(kRows * (size + kPad)) * sizeof(Bf16);
-  allow_shared_bytes(add_rms_norm_kernel, bytes);
-  const dim3 grid(blocks_for(num_rows, kRows), rank > 0 ? blocks_for(rank, kTile) : 1);
-  launch_early("add_rms_norm", add_rms_norm_kernel, grid, kThreads, bytes, stream, args);
+  // By what is the same however layers are cut: with added or without, a row has the same bits.
+  const bool is_large = added.rank > kTile || size > kInRegisters;
+  if (rank == 0) return is_large ? launch<8, 16, true>(stream, args) : launch<8, 16, false>(stream, args);
+  if (is_large) return launch<16, 16, true>(stream, args);
+  // Small blocks where all find a place at once.
+  const bool all_at_once = static_cast<int>(blocks_for(num_rows, kRows) * blocks_for(rank, 8)) <= num_processors();
+  return all_at_once ? launch<16, 8, false>(stream, args) : launch<16, 16, false>(stream, args);
 }
 
 }  // namespace noregret::kernels::cuda

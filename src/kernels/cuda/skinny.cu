@@ -42,13 +42,30 @@ __device__ void write_result(const Args& args, int item, const float (&sums)[kRo
   }
 }
 
-// Of a weight, which is read once a step.
-__device__ inline uint4 load_weight(const uint4* from) {
+// Elements k .. k + 7 of row `out` of an item, which are read once a step.
+template <int kOuts, Result kResult>
+__device__ uint4 load_weight(const Args& args, int item, int out, int k) {
+  const int row = kResult == Result::kSwiglu ? item + out * args.out : min(item * kOuts + out, args.out - 1);
   uint4 v;
   asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0,%1,%2,%3}, [%4];"
                : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(from));
+               : "l"(args.w + row * args.w_stride + k));
   return v;
+}
+
+// What is left of rows of w after whole chunks, as a low-rank path leaves it. Lanes take eight elements each, of the
+// rows of several items at a time, so that no load is for a few lanes alone.
+struct Tail {
+  int first_k = 0;
+  int num_lanes = 0;  // of a row
+  int num_items = 0;  // at a time; 0: there is none, or it is as well read as a chunk is
+};
+template <int kOuts>
+Tail tail_of(int in) {
+  const int num_lanes = in % kChunk / 8;
+  if (in < kChunk || num_lanes == 0) return {};
+  const int num_items = kWarp / num_lanes / kOuts;
+  return num_items < 2 ? Tail{} : Tail{in - num_lanes * 8, num_lanes, num_items};
 }
 
 // 16-byte loads of each row of w that are in flight in a lane.
@@ -60,25 +77,23 @@ constexpr int kLoadsAhead = kRows > 1 || kIsShared ? 4
 // An item is kOuts rows of w (neighbours, or, for swiglu, one of the gate's and the same one of up's) times all rows of
 // x. A warp, or, with kIsShared, the warps of a block together, take every so-many-th item; loads run ahead from one
 // item into the next, and begin before x is there.
-template <int kRows, int kOuts, Result kResult, bool kIsShared>
-__global__ void __launch_bounds__(kThreads) skinny_kernel(Args args, int num_items) {
+template <int kRows, int kOuts, Result kResult, bool kIsShared, bool kHasTail>
+__global__ void __launch_bounds__(kThreads) skinny_kernel(Args args, Tail tail, int num_items) {
   __shared__ float shared[kIsShared ? kMaxItems : 1][kNumWarps][kRows * kOuts];
   const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
   const int first_item = kIsShared ? static_cast<int>(blockIdx.x) : static_cast<int>(blockIdx.x) * kNumWarps + warp;
   const int item_step = static_cast<int>(gridDim.x) * (kIsShared ? 1 : kNumWarps);
   const int first_k = (kIsShared ? warp * kChunk : 0) + lane * 8, k_step = kIsShared ? kNumWarps * kChunk : kChunk;
-  const int chunks_per_item = (args.in + k_step - 1) / k_step;
+  const int end_k = kHasTail ? tail.first_k : args.in;
+  const int chunks_per_item = (end_k + k_step - 1) / k_step;
 
   constexpr int kAhead = kLoadsAhead<kRows, kOuts, kIsShared>;
   uint4 weights[kAhead][kOuts];
   const auto load = [&](uint4(&to)[kOuts], int item, int chunk) {
     const int k = first_k + chunk * k_step;
-    if (item >= num_items || k >= args.in) return;
+    if (item >= num_items || k >= end_k) return;
 #pragma unroll
-    for (int o = 0; o < kOuts; ++o) {
-      const int row = kResult == Result::kSwiglu ? item + o * args.out : min(item * kOuts + o, args.out - 1);
-      to[o] = load_weight(reinterpret_cast<const uint4*>(args.w + row * args.w_stride + k));
-    }
+    for (int o = 0; o < kOuts; ++o) to[o] = load_weight<kOuts, kResult>(args, item, o, k);
   };
   int load_item = first_item, load_chunk = 0;
   const auto load_next = [&](uint4(&to)[kOuts]) {
@@ -90,16 +105,30 @@ __global__ void __launch_bounds__(kThreads) skinny_kernel(Args args, int num_ite
   };
 #pragma unroll
   for (int u = 0; u < kAhead; ++u) load_next(weights[u]);
+  const int tail_row = kHasTail ? lane / tail.num_lanes : 0;  // among those of tail.num_items
+  const int tail_k = tail.first_k + (lane - tail_row * tail.num_lanes) * 8;
+  const auto load_tails = [&](int first_item) {
+    const int item = first_item + tail_row / kOuts * item_step;
+    return item < num_items ? load_weight<kOuts, kResult>(args, item, tail_row % kOuts, tail_k) : uint4{};
+  };
+  uint4 tails = kHasTail ? load_tails(first_item) : uint4{};
   wait_for_inputs();
 
   float sums[kRows][kOuts] = {};
-  int item = first_item, chunk = 0, num_done = 0;
+  float of_tails[kRows] = {};  // what this lane's part of a tail adds to the sums of its row of w
+  const auto multiply_tails = [&] {
+#pragma unroll
+    for (int row = 0; row < kRows; ++row)
+      of_tails[row] = dot(load8(args.x + min(row, args.num_rows - 1) * args.x_stride + tail_k), unpack(tails), 0.0f);
+  };
+  if (kHasTail) multiply_tails();
+  int item = first_item, chunk = 0, num_done = 0, tail_item = 0;
   while (item < num_items) {
 #pragma unroll
     for (int u = 0; u < kAhead; ++u) {
       if (item >= num_items) break;
       const int k = first_k + chunk * k_step;
-      if (k < args.in) {
+      if (k < end_k) {
         Vector8 factors[kOuts];
 #pragma unroll
         for (int o = 0; o < kOuts; ++o) factors[o] = unpack(weights[u][o]);
@@ -113,6 +142,18 @@ __global__ void __launch_bounds__(kThreads) skinny_kernel(Args args, int num_ite
       load_next(weights[u]);
       if (++chunk < chunks_per_item) continue;
       chunk = 0;
+      if constexpr (kHasTail) {
+        if (tail_item == tail.num_items) {
+          tail_item = 0;
+          tails = load_tails(item);
+          multiply_tails();
+        }
+#pragma unroll
+        for (int i = 0; i < kRows * kOuts; ++i) {
+          if (tail_row == tail_item * kOuts + i % kOuts) sums[i / kOuts][i % kOuts] += of_tails[i / kOuts];
+        }
+        ++tail_item;
+      }
 #pragma unroll
       for (int i = 0; i < kRows * kOuts; ++i) {
         float& sum = sums[i / kOuts][i % kOuts];
@@ -141,16 +182,6 @@ __global__ void __launch_bounds__(kThreads) skinny_kernel(Args args, int num_ite
   }
 }
 
-int num_processors() {
-  static const int count = [] {
-    int device = 0, found = 0;
-    cudaGetDevice(&device);
-    cudaDeviceGetAttribute(&found, cudaDevAttrMultiProcessorCount, device);
-    return found;
-  }();
-  return count;
-}
-
 // Of warps that take items in turn: so many that all have nearly as many.
 int balanced_blocks(int num_items) {
   const int at_once = (num_items + kNumWarps - 1) / kNumWarps;
@@ -171,13 +202,14 @@ template <int kRows, int kOuts, Result kResult>
 void launch(const char* name, Stream stream, const Args& args) {
   const int num_items = kResult == Result::kSwiglu ? args.out : (args.out + kOuts - 1) / kOuts;
   const int most = 2 * kMaxBlocksPerSm * num_processors();
-  if (args.in >= kLongRow && num_items <= most * kMaxItems) {
-    launch_early(name, skinny_kernel<kRows, kOuts, kResult, true>, static_cast<unsigned>(std::min(num_items, most)),
-                 kThreads, 0, stream, args, num_items);
-    return;
-  }
-  launch_early(name, skinny_kernel<kRows, kOuts, kResult, false>, static_cast<unsigned>(balanced_blocks(num_items)),
-               kThreads, 0, stream, args, num_items);
+  const bool is_shared = args.in >= kLongRow && num_items <= most * kMaxItems;
+  const Tail tail = is_shared ? Tail{} : tail_of<kOuts>(args.in);
+  const int num_blocks = is_shared ? std::min(num_items, most) : balanced_blocks(num_items);
+  launch_early(name,
+               is_shared            ? skinny_kernel<kRows, kOuts, kResult, true, false>
+               : tail.num_items > 0 ? skinny_kernel<kRows, kOuts, kResult, false, true>
+                                    : skinny_kernel<kRows, kOuts, kResult, false, false>,
+               static_cast<unsigned>(num_blocks), kThreads, 0, stream, args, tail, num_items);
 }
 
 template <Result kResult>
