@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/embedding.h>
 
 #include "nn/adapter_panels.h"
 #include "nn/aten_head.h"
@@ -15,6 +16,15 @@ namespace noregret {
 namespace {
 
 constexpr int64_t kSitesPerLayer = 7;  // q k v o gate up down
+
+// On a device the kernel that takes them looks whether they are rows of the batch.
+Tensor checked_rows(const Tensor& rows, const TokenBatch& batch) {
+  NOREGRET_CHECK(rows.dim() == 1 && rows.size(0) > 0, "rows of a forward: ", shape_text(rows.sizes()));
+  if (rows.is_cpu())
+    NOREGRET_CHECK(rows.min().item<int64_t>() >= 0 && rows.max().item<int64_t>() < batch.num_tokens(),
+                   "rows of a forward lie beyond its ", batch.num_tokens());
+  return rows.contiguous();
+}
 
 }  // namespace
 
@@ -136,8 +146,8 @@ DecodeEngine& CausalLm::decode_engine() const {
   return *decode_engine_;
 }
 
-Tensor CausalLm::forward(const TokenBatch& batch, const AdapterStack& stack, KvCache* cache) const {
-  const ForwardPlan forward_plan = plan(batch, cache);
+Tensor CausalLm::forward(const TokenBatch& batch, const AdapterStack& stack, KvCache* cache, const Tensor& rows) const {
+  const ForwardPlan forward_plan = plan(batch, cache, rows);
   const Tensor hidden = layers(embed(batch), forward_plan, stack, cache);
   if (cache != nullptr) {
     for (const Segment& segment : batch.segments) cache->advance(segment.kv_slot, segment.length);
@@ -145,8 +155,9 @@ Tensor CausalLm::forward(const TokenBatch& batch, const AdapterStack& stack, KvC
   return hidden;
 }
 
-ForwardPlan CausalLm::plan(const TokenBatch& batch, KvCache* cache) const {
+ForwardPlan CausalLm::plan(const TokenBatch& batch, KvCache* cache, const Tensor& rows) const {
   ForwardPlan plan;
+  if (rows.defined()) plan.rows = checked_rows(rows, batch);
   if (backend_ == Backend::kCuda) {
     plan.cuda = std::make_shared<CudaPlan>(plan_on_cuda(batch, config_, cache, rotary_, is_exact_));
   } else if (backend_ == Backend::kKernels) {
@@ -158,15 +169,20 @@ ForwardPlan CausalLm::plan(const TokenBatch& batch, KvCache* cache) const {
   return plan;
 }
 
-CudaLayer CausalLm::cuda_layer(int64_t layer_idx, const AdapterStack& stack) const {
-  return {layers_[layer_idx].get(), cuda_->layers[layer_idx].get(), cuda_.get(), &stack, layer_idx};
+Tensor CausalLm::wanted_rows(int64_t layer_idx, const ForwardPlan& plan) const {
+  return layer_idx + 1 == config_.num_layers ? plan.rows : Tensor();
+}
+
+CudaLayer CausalLm::cuda_layer(int64_t layer_idx, const ForwardPlan& plan, const AdapterStack& stack) const {
+  return {layers_[layer_idx].get(),    cuda_->layers[layer_idx].get(), cuda_.get(), &stack, layer_idx,
+          wanted_rows(layer_idx, plan)};
 }
 
 Tensor CausalLm::layers(const Tensor& embedded, const ForwardPlan& plan, const AdapterStack& stack,
                         KvCache* cache) const {
   if (backend_ == Backend::kCuda && !at::GradMode::is_enabled()) {
     std::vector<CudaLayer> all;
-    for (int64_t i = 0; i < config_.num_layers; ++i) all.push_back(cuda_layer(i, stack));
+    for (int64_t i = 0; i < config_.num_layers; ++i) all.push_back(cuda_layer(i, plan, stack));
     return final_norm(layers_on_cuda(all, *plan.cuda, config_, embedded));
   }
   Tensor hidden = embedded;
@@ -180,9 +196,11 @@ Tensor CausalLm::layer(int64_t layer_idx, const Tensor& hidden, const ForwardPla
                        KvCache* cache) const {
   const LayerWeights& layer = *layers_[layer_idx];
   const int64_t site = layer_idx * kSitesPerLayer;
+  const Tensor rows = wanted_rows(layer_idx, plan);
   if (backend_ == Backend::kKernels)
-    return forward_on_cpu({&layer, &stack, site, layer_idx, config_.rms_norm_eps}, plan.kernels, config_, hidden);
-  if (backend_ == Backend::kCuda) return forward_on_cuda(cuda_layer(layer_idx, stack), plan.cuda, config_, hidden);
+    return forward_on_cpu({&layer, &stack, site, layer_idx, config_.rms_norm_eps, rows}, plan.kernels, config_, hidden);
+  if (backend_ == Backend::kCuda)
+    return forward_on_cuda(cuda_layer(layer_idx, plan, stack), plan.cuda, config_, hidden);
   const int64_t num_heads = config_.num_heads;
   const int64_t num_kv_heads = config_.num_kv_heads;
   const Tensor x = ops::rms_norm(hidden, layer.input_norm, config_.rms_norm_eps);
@@ -192,8 +210,10 @@ Tensor CausalLm::layer(int64_t layer_idx, const Tensor& hidden, const ForwardPla
   const Tensor turned = ops::rotary(at::cat({q, k}, 1), plan.aten.rotation);  // [N, H + K, d]
   const Tensor mixed = ops::attention(turned.narrow(1, 0, num_heads), turned.narrow(1, num_heads, num_kv_heads), v,
                                       plan.aten, cache, layer_idx);
-  const Tensor attended =
-      ops::linear(mixed, layer.o.weight(), stack, site + 3).add_(hidden);  // a fresh tensor: in place saves a copy
+  // embedding() takes rows as index_select() does; its gradient has one order of sums.
+  const auto wanted = [&](const Tensor& all) { return rows.defined() ? at::embedding(all, rows) : all; };
+  const Tensor attended = ops::linear(wanted(mixed), layer.o.weight(), stack, site + 3)
+                              .add_(wanted(hidden));  // to a fresh tensor: in place saves a copy
   const Tensor y = ops::rms_norm(attended, layer.post_norm, config_.rms_norm_eps);
   const Tensor activated = ops::swiglu(ops::linear(y, layer.gate.weight(), stack, site + 4),
                                        ops::linear(y, layer.up.weight(), stack, site + 5));

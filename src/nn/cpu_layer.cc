@@ -3,7 +3,10 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/core/ivalue.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <span>
 
 #include "nn/cpu_linear.h"
 #include "nn/cpu_pool.h"
@@ -28,15 +31,44 @@ struct Sizes {
   int64_t hidden, intermediate, query, key;
 };
 
-// What a layer works out for each row. The first nine are all that the backward pass needs beside the input.
+// What a layer works out. The first nine are all that the backward pass needs beside the input; from `mixed` on they
+// are of the rows whose results are wanted.
 struct Values {
   float *inverse1, *q, *k, *v, *mixed, *attended, *inverse2, *gate, *up;
   float *normed, *activated;
 };
 constexpr size_t kNumSaved = 9;
 
-std::array<int64_t, kNumSaved> saved_sizes(const Sizes& s) {
-  return {1, s.query, s.key, s.key, s.query, s.hidden, 1, s.intermediate, s.intermediate};
+struct RowCounts {
+  RowCounts(const CpuPlan& plan, const CpuLayer& layer)
+      : all(plan.num_rows), wanted(layer.rows.defined() ? layer.rows.size(0) : all), most(std::max(all, wanted)) {}
+  int64_t all, wanted, most;
+};
+
+// [rows, columns] of the first nine.
+std::array<std::array<int64_t, 2>, kNumSaved> saved_sizes(const Sizes& s, const RowCounts& n) {
+  return {{{n.all, 1},
+           {n.all, s.query},
+           {n.all, s.key},
+           {n.all, s.key},
+           {n.wanted, s.query},
+           {n.wanted, s.hidden},
+           {n.wanted, 1},
+           {n.wanted, s.intermediate},
+           {n.wanted, s.intermediate}}};
+}
+
+// to[i] = from[rows[i]]
+void gather_rows(const Tensor& rows, int64_t size, const float* from, float* to) {
+  for (const int64_t row : std::span(rows.const_data_ptr<int64_t>(), rows.numel()))
+    to = std::copy_n(from + row * size, size, to);
+}
+
+// to[rows[i]] += from[i]
+void scatter_rows(const Tensor& rows, int64_t size, const float* from, float* to) {
+  for (const int64_t row : std::span(rows.const_data_ptr<int64_t>(), rows.numel())) {
+    for (int64_t k = 0; k < size; ++k) to[row * size + k] += *from++;
+  }
 }
 
 kernels::KvPages layer_pages(const CpuPlan& plan, int64_t index) {
@@ -65,7 +97,8 @@ void run_forward(const CpuLayer& layer, CpuPlan& plan, const HfConfig& config, c
                  float* y) {
   const LayerWeights& w = *layer.weights;
   const Sizes s(config);
-  const int64_t n = plan.num_rows;
+  const RowCounts counts(plan, layer);
+  const int64_t n = counts.all, m = counts.wanted;
   const auto eps = static_cast<float>(layer.eps);
   const kernels::KvShape shape = kv_shape(config);
   kernels::ThreadPool& pool = cpu_pool();
@@ -80,16 +113,24 @@ void run_forward(const CpuLayer& layer, CpuPlan& plan, const HfConfig& config, c
   rotary(pool, n, config.num_kv_heads, config.head_dim, at.k, plan.rotation, plan.positions, false);
   const kernels::KvPages pages = layer_pages(plan, layer.index);
   write_pages(plan, shape, pages, at);
-  attention(pool, shape, plan.segments, at.q, pages, at.mixed);
-  forward_linears(stack, std::array<LinearSlot, 1>{{{&w.o, site + 3, at.attended}}}, n, at.mixed, plan.low_rank);
-  add(pool, n * s.hidden, x, at.attended);
+  if (layer.rows.defined()) {
+    const Tensor mixed = at::empty({n, s.query}, at::kFloat);
+    attention(pool, shape, plan.segments, at.q, pages, data(mixed));
+    gather_rows(layer.rows, s.query, data(mixed), at.mixed);
+    gather_rows(layer.rows, s.hidden, x, at.normed);
+    x = at.normed;
+  } else {
+    attention(pool, shape, plan.segments, at.q, pages, at.mixed);
+  }
+  forward_linears(stack, std::array<LinearSlot, 1>{{{&w.o, site + 3, at.attended}}}, m, at.mixed, plan.low_rank);
+  add(pool, m * s.hidden, x, at.attended);
 
-  rms_norm(pool, n, s.hidden, at.attended, data(w.post_norm), eps, at.normed, at.inverse2);
-  forward_linears(stack, std::array<LinearSlot, 2>{{{&w.gate, site + 4, at.gate}, {&w.up, site + 5, at.up}}}, n,
+  rms_norm(pool, m, s.hidden, at.attended, data(w.post_norm), eps, at.normed, at.inverse2);
+  forward_linears(stack, std::array<LinearSlot, 2>{{{&w.gate, site + 4, at.gate}, {&w.up, site + 5, at.up}}}, m,
                   at.normed, plan.low_rank);
-  swiglu(pool, n, s.intermediate, at.gate, at.up, at.activated);
-  forward_linears(stack, std::array<LinearSlot, 1>{{{&w.down, site + 6, y}}}, n, at.activated, plan.low_rank);
-  add(pool, n * s.hidden, at.attended, y);
+  swiglu(pool, m, s.intermediate, at.gate, at.up, at.activated);
+  forward_linears(stack, std::array<LinearSlot, 1>{{{&w.down, site + 6, y}}}, m, at.activated, plan.low_rank);
+  add(pool, m * s.hidden, at.attended, y);
 }
 
 // Gradients of everything from grad_y back to grad_x (null where it is not wanted). Uses up q k gate up of `at`.
@@ -97,32 +138,42 @@ void run_backward(const CpuLayer& layer, const CpuPlan& plan, const HfConfig& co
                   const Tensor& grad_y, float* grad_x, Gradients& gradients) {
   const LayerWeights& w = *layer.weights;
   const Sizes s(config);
-  const int64_t n = plan.num_rows;
+  const RowCounts counts(plan, layer);
+  const int64_t n = counts.all, m = counts.wanted;
   const auto eps = static_cast<float>(layer.eps);
   kernels::ThreadPool& pool = cpu_pool();
   const AdapterStack& stack = *layer.stack;
   const int64_t site = layer.first_site;
-  const auto buffer = [&](int64_t size) { return at::empty({n, size}, at::kFloat); };
+  const auto buffer = [](int64_t rows, int64_t size) { return at::empty({rows, size}, at::kFloat); };
+  const auto of_all_rows = [&](const Tensor& of_wanted) {
+    if (!layer.rows.defined()) return of_wanted;
+    const int64_t size = of_wanted.size(1);
+    const Tensor all = at::zeros({n, size}, at::kFloat);
+    scatter_rows(layer.rows, size, data(of_wanted), data(all));
+    return all;
+  };
 
-  swiglu(pool, n, s.intermediate, at.gate, at.up, at.activated);
-  const Tensor grad_activated = buffer(s.intermediate);
-  backward_linears(stack, std::array<LinearSlot, 1>{{{&w.down, site + 6, data(grad_y)}}}, n, at.activated,
+  swiglu(pool, m, s.intermediate, at.gate, at.up, at.activated);
+  const Tensor grad_activated = buffer(m, s.intermediate);
+  backward_linears(stack, std::array<LinearSlot, 1>{{{&w.down, site + 6, data(grad_y)}}}, m, at.activated,
                    data(grad_activated), false, gradients);
-  swiglu_backward(pool, n, s.intermediate, at.gate, at.up, data(grad_activated));
-  const Tensor grad_normed = buffer(s.hidden);
-  rms_norm(pool, n, s.hidden, at.attended, data(w.post_norm), eps, at.normed, nullptr);
-  backward_linears(stack, std::array<LinearSlot, 2>{{{&w.gate, site + 4, at.gate}, {&w.up, site + 5, at.up}}}, n,
+  swiglu_backward(pool, m, s.intermediate, at.gate, at.up, data(grad_activated));
+  const Tensor grad_normed = buffer(counts.most, s.hidden);
+  rms_norm(pool, m, s.hidden, at.attended, data(w.post_norm), eps, at.normed, nullptr);
+  backward_linears(stack, std::array<LinearSlot, 2>{{{&w.gate, site + 4, at.gate}, {&w.up, site + 5, at.up}}}, m,
                    at.normed, data(grad_normed), false, gradients);
   if (float* grad = gradients.of(w.post_norm))
-    kernels::rms_norm_weight_gradient(n, s.hidden, at.attended, at.inverse2, data(grad_normed), grad);
-  const Tensor grad_attended = grad_y.clone();
-  rms_norm_backward(pool, n, s.hidden, at.attended, data(w.post_norm), at.inverse2, data(grad_normed),
+    kernels::rms_norm_weight_gradient(m, s.hidden, at.attended, at.inverse2, data(grad_normed), grad);
+  Tensor grad_attended = grad_y.clone();
+  rms_norm_backward(pool, m, s.hidden, at.attended, data(w.post_norm), at.inverse2, data(grad_normed),
                     data(grad_attended));
 
-  const Tensor grad_mixed = buffer(s.query);
-  backward_linears(stack, std::array<LinearSlot, 1>{{{&w.o, site + 3, data(grad_attended)}}}, n, at.mixed,
+  Tensor grad_mixed = buffer(m, s.query);
+  backward_linears(stack, std::array<LinearSlot, 1>{{{&w.o, site + 3, data(grad_attended)}}}, m, at.mixed,
                    data(grad_mixed), false, gradients);
-  const Tensor grad_q = buffer(s.query), grad_k = buffer(s.key), grad_v = buffer(s.key);
+  grad_mixed = of_all_rows(grad_mixed);
+  grad_attended = of_all_rows(grad_attended);
+  const Tensor grad_q = buffer(n, s.query), grad_k = buffer(n, s.key), grad_v = buffer(n, s.key);
   attention_backward(pool, kv_shape(config), plan.segments, plan.families, at.q, at.k, at.v, data(grad_mixed),
                      data(grad_q), data(grad_k), data(grad_v));
   rotary(pool, n, config.num_heads, config.head_dim, data(grad_q), plan.rotation, plan.positions, true);
@@ -170,12 +221,12 @@ struct LayerFunction : Function<LayerFunction> {
   static Tensor forward(AutogradContext* ctx, const Tensor& x, const c10::intrusive_ptr<Call>& call,
                         at::TensorList trained) {
     const Sizes s(call->config);
-    const int64_t n = call->plan->num_rows;
+    const RowCounts n(*call->plan, call->layer);
     variable_list saved;
-    for (const int64_t size : saved_sizes(s)) saved.push_back(at::empty({n, size}, at::kFloat));
-    const Tensor normed = at::empty({n, s.hidden}, at::kFloat);
-    const Tensor activated = at::empty({n, s.intermediate}, at::kFloat);
-    Tensor y = at::empty({n, s.hidden}, at::kFloat);
+    for (const auto& size : saved_sizes(s, n)) saved.push_back(at::empty(size, at::kFloat));
+    const Tensor normed = at::empty({n.most, s.hidden}, at::kFloat);
+    const Tensor activated = at::empty({n.wanted, s.intermediate}, at::kFloat);
+    Tensor y = at::empty({n.wanted, s.hidden}, at::kFloat);
     run_forward(call->layer, *call->plan, call->config, data(x), values_of(saved, normed, activated), data(y));
     ctx->saved_data["call"] = c10::IValue::make_capsule(call);
     saved.push_back(x);
@@ -189,12 +240,12 @@ struct LayerFunction : Function<LayerFunction> {
     NOREGRET_CHECK(!std::exchange(call->is_used_up, true), "a second backward pass through the same forward");
     const variable_list saved = ctx->get_saved_variables();
     const Sizes s(call->config);
-    const int64_t n = call->plan->num_rows;
+    const RowCounts n(*call->plan, call->layer);
     const Tensor& x = saved[kNumSaved];
     const variable_list trained(saved.begin() + kNumSaved + 1, saved.end());
-    const Tensor normed = at::empty({n, s.hidden}, at::kFloat);
-    const Tensor activated = at::empty({n, s.intermediate}, at::kFloat);
-    const Tensor grad_x = ctx->needs_input_grad(0) ? at::empty({n, s.hidden}, at::kFloat) : Tensor();
+    const Tensor normed = at::empty({n.most, s.hidden}, at::kFloat);
+    const Tensor activated = at::empty({n.wanted, s.intermediate}, at::kFloat);
+    const Tensor grad_x = ctx->needs_input_grad(0) ? at::empty({n.all, s.hidden}, at::kFloat) : Tensor();
     Gradients gradients(trained);
     run_backward(call->layer, *call->plan, call->config, data(x), values_of(saved, normed, activated),
                  grads[0].contiguous(), grad_x.defined() ? data(grad_x) : nullptr, gradients);
@@ -249,23 +300,23 @@ Tensor forward_on_cpu(const CpuLayer& layer, const std::shared_ptr<CpuPlan>& pla
     }
   }
   const Sizes s(config);
-  const int64_t n = plan->num_rows;
-  int64_t size = s.hidden + s.intermediate;
-  for (const int64_t saved : saved_sizes(s)) size += saved;
-  float* next = plan->layer.room(n * size);
-  const auto take = [&](int64_t columns) { return std::exchange(next, next + n * columns); };
-  const Values at = {.inverse1 = take(1),
-                     .q = take(s.query),
-                     .k = take(s.key),
-                     .v = take(s.key),
-                     .mixed = take(s.query),
-                     .attended = take(s.hidden),
-                     .inverse2 = take(1),
-                     .gate = take(s.intermediate),
-                     .up = take(s.intermediate),
-                     .normed = take(s.hidden),
-                     .activated = take(s.intermediate)};
-  Tensor y = at::empty({n, s.hidden}, at::kFloat);
+  const RowCounts n(*plan, layer);
+  int64_t size = n.most * s.hidden + n.wanted * s.intermediate;
+  for (const auto& [rows, columns] : saved_sizes(s, n)) size += rows * columns;
+  float* next = plan->layer.room(size);
+  const auto take = [&](int64_t rows, int64_t columns) { return std::exchange(next, next + rows * columns); };
+  const Values at = {.inverse1 = take(n.all, 1),
+                     .q = take(n.all, s.query),
+                     .k = take(n.all, s.key),
+                     .v = take(n.all, s.key),
+                     .mixed = take(n.wanted, s.query),
+                     .attended = take(n.wanted, s.hidden),
+                     .inverse2 = take(n.wanted, 1),
+                     .gate = take(n.wanted, s.intermediate),
+                     .up = take(n.wanted, s.intermediate),
+                     .normed = take(n.most, s.hidden),
+                     .activated = take(n.wanted, s.intermediate)};
+  Tensor y = at::empty({n.wanted, s.hidden}, at::kFloat);
   run_forward(layer, *plan, config, data(x), at, data(y));
   return y;
 }

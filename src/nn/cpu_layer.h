@@ -14,10 +14,12 @@ struct CpuLayer {
   int64_t first_site;  // of q; k v o gate up down follow
   int64_t index;       // in the cache
   double eps;
+  Tensor rows;  // [M] int64: whose results are wanted; undefined: of all
 };
 
-// x [N, D] -> [N, D]. Differentiable in x, in the adapters' tensors and in the weights that require it; sampler and
-// learner both come here. The plan is shared by all layers of a forward and kept by those that a backward will visit.
+// x [N, D] -> [N, D], or [M, D] of the layer's rows. Differentiable in x, in the adapters' tensors and in the weights
+// that require it; sampler and learner both come here. The plan is shared by all layers of a forward and kept by those
+// that a backward will visit.
 Tensor forward_on_cpu(const CpuLayer& layer, const std::shared_ptr<CpuPlan>& plan, const HfConfig& config,
                       const Tensor& x);
 Tensor rms_norm_on_cpu(const Tensor& x, const Tensor& weight, double eps);

@@ -2,8 +2,10 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/core/ivalue.h>
+#include <ATen/ops/embedding_dense_backward.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -24,10 +26,22 @@ using torch::autograd::variable_list;
 
 float* float_data(const Tensor& tensor) { return tensor.defined() ? tensor.mutable_data_ptr<float>() : nullptr; }
 
-// What a layer works out that the backward pass needs beside the input.
+// What a layer works out that the backward pass needs beside the input; from mixed_z on, of the rows whose results are
+// wanted.
 struct Values {
   Tensor inverse1, z1, qkv, mixed, lse, mixed_z, attended, inverse2, z2, gate_up, activated_z;
 };
+
+Tensor wanted(const CudaLayer& layer, const Tensor& all) {
+  return layer.rows.defined() ? all.index_select(0, layer.rows) : all;
+}
+
+// The gradient of wanted(all) -> all: a row that is wanted several times gets a sum, in a fixed order.
+Tensor of_all_rows(const CudaLayer& layer, const Tensor& of_wanted, int64_t num_rows) {
+  if (!layer.rows.defined()) return of_wanted;
+  return at::embedding_dense_backward(of_wanted, layer.rows, num_rows, /*padding_idx=*/-1,
+                                      /*scale_grad_by_freq=*/false);
+}
 
 // The last columns of rows, which are a low-rank path's, in memory of their own.
 Tensor low_rank_part(const Tensor& rows, const FusedLinear& linear) {
@@ -60,7 +74,8 @@ void run_layer(const CudaLayer& layer, const CudaPlan& plan, const HfConfig& con
       residual.norm(layer.norms->input_norm, eps, w.qkv, is_exact, kept != nullptr ? &kept->inverse1 : nullptr);
   const Tensor qkv = w.qkv.multiply(normed1, is_exact);
   const CudaAttention attention = attention_on_cuda(plan, config, layer.index, qkv);
-  const Tensor mixed = w.o.multiply_with_a(attention.y, is_exact);
+  if (layer.rows.defined()) residual.select(layer.rows);
+  const Tensor mixed = w.o.multiply_with_a(wanted(layer, attention.y), is_exact);
   residual.add(mixed, w.o);
   const Tensor normed2 =
       residual.norm(layer.norms->post_norm, eps, w.gate_up, is_exact, kept != nullptr ? &kept->inverse2 : nullptr);
@@ -95,25 +110,27 @@ Tensor run_backward(const CudaLayer& layer, const CudaPlan& plan, const HfConfig
   const CudaLayerWeights& w = *layer.linears;
   const double eps = config.rms_norm_eps;
   CUstream_st* stream = current_stream(x.device());
-  const int64_t num_rows = x.size(0), size = x.size(1);
-  const auto rows_of = [&](int64_t width) { return at::empty({num_rows, width}, x.options()); };
+  const int64_t num_rows = grad_y.size(0), size = x.size(1);
+  const auto rows_of = [&](int64_t rows, int64_t width) { return aligned_rows(rows, width, x.options()); };
   // The gradient of the residual stream on its way back, and room for what linears of that width put behind it.
-  const Tensor stream_rows = rows_of(size + std::max(w.down.tail(), w.o.tail()));
-  const Tensor grad_stream = stream_rows.narrow(1, 0, size);
+  const Tensor stream_rows = rows_of(num_rows, size + std::max(w.down.tail(), w.o.tail()));
+  Tensor grad_stream = stream_rows.narrow(1, 0, size);
   grad_stream.copy_(grad_y);
 
   const Tensor grad_activated = w.down.backpropagate(stream_rows.narrow(1, 0, size + w.down.tail()),
                                                      activated(at.gate_up), at.activated_z, true, gradients);
-  const Tensor grad_gate_up = rows_of(w.gate_up.out() + w.gate_up.tail());
+  const Tensor grad_gate_up = rows_of(num_rows, w.gate_up.out() + w.gate_up.tail());
   cuda::swiglu_backward(stream, num_rows, w.down.in(), bf16_data(at.gate_up), bf16_data(grad_activated),
                         bf16_data(grad_gate_up), grad_gate_up.stride(0));
   const Tensor grad_normed2 = w.gate_up.backpropagate(
       grad_gate_up, rms_norm_on_cuda(at.attended, layer.norms->post_norm, eps), at.z2, true, gradients);
   add_norm_gradients(at.attended, layer.norms->post_norm, at.inverse2, grad_normed2, grad_stream, gradients);
 
-  const Tensor grad_mixed =
-      w.o.backpropagate(stream_rows.narrow(1, 0, size + w.o.tail()), at.mixed, at.mixed_z, true, gradients);
-  const Tensor grad_qkv = rows_of(w.qkv.out() + w.qkv.tail());
+  const Tensor grad_wanted = w.o.backpropagate(stream_rows.narrow(1, 0, size + w.o.tail()), wanted(layer, at.mixed),
+                                               at.mixed_z, true, gradients);
+  const Tensor grad_mixed = of_all_rows(layer, grad_wanted, x.size(0));
+  grad_stream = of_all_rows(layer, grad_stream, x.size(0));
+  const Tensor grad_qkv = rows_of(x.size(0), w.qkv.out() + w.qkv.tail());
   attention_backward_on_cuda(plan, config, at.qkv, {at.mixed, at.lse}, grad_mixed, grad_qkv);
   const bool needs_normed = needs_input || gradients.wants(layer.norms->input_norm);
   const Tensor grad_normed1 =

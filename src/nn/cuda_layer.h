@@ -29,16 +29,18 @@ struct CudaLayer {
   CudaWeights* all;
   const AdapterStack* stack;
   int64_t index;
+  Tensor rows;  // [M] int64: whose results are wanted; undefined: of all
 };
 
 // The layer's matrices become those of its stack: another forward may have been with other adapters.
 void attach_adapters(const CudaLayer& layer);
 
-// x [N, D] bf16 -> [N, D]. Differentiable in x, in the adapters' tensors and in the weights that require it.
+// x [N, D] bf16 -> [N, D], or [M, D] of the layer's rows. Differentiable in x, in the adapters' tensors and in the
+// weights that require it.
 Tensor forward_on_cuda(const CudaLayer& layer, const std::shared_ptr<CudaPlan>& plan, const HfConfig& config,
                        const Tensor& x);
-// forward_on_cuda() of all layers, with its bits in fewer passes over memory: x [N, D], embedded -> [N, D]. Not
-// differentiable.
+// forward_on_cuda() of all layers, with its bits in fewer passes over memory: x [N, D], embedded -> [N, D], or
+// [M, D] of the last layer's rows. Not differentiable.
 Tensor layers_on_cuda(const std::vector<CudaLayer>& layers, const CudaPlan& plan, const HfConfig& config,
                       const Tensor& x);
 Tensor rms_norm_on_cuda(const Tensor& x, const Tensor& weight, double eps);

@@ -2,7 +2,9 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/index_select.h>
 
+#include "noregret/base/check.h"
 #include "noregret/tensor/cuda.h"
 
 namespace noregret {
@@ -16,6 +18,11 @@ Tensor CudaResidual::norm(const Tensor& weight, double eps, const FusedLinear& l
   run(weight, eps, shrinks ? linear.a() : Tensor(), y, inverse != nullptr ? *inverse : Tensor());
   if (!shrinks) linear.shrink(y, is_exact);
   return y;
+}
+
+void CudaResidual::select(const Tensor& rows) {
+  NOREGRET_CHECK(!product_.defined());
+  x_ = x_.index_select(0, rows);
 }
 
 const Tensor& CudaResidual::sum() {

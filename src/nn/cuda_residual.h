@@ -15,6 +15,8 @@ class CudaResidual {
     product_ = std::move(product);
     of_ = &of_linear;
   }
+  // From now on of these rows only, [M] int64; nothing is to be added yet.
+  void select(const Tensor& rows);
   // [norm | norm A^T] for the linear: [rows, D + tail]. Where `inverse` is not null it becomes 1 / rms, [rows] f32.
   Tensor norm(const Tensor& weight, double eps, const FusedLinear& linear, bool is_exact, Tensor* inverse);
   // The stream, with all that was to be added.

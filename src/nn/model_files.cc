@@ -1,3 +1,5 @@
+#include "noregret/nn/model_files.h"
+
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/addmm.h>
 
@@ -7,7 +9,6 @@
 
 #include "noregret/base/error.h"
 #include "noregret/base/text.h"
-#include "noregret/nn/causal_lm.h"
 
 namespace noregret {
 namespace {

@@ -17,7 +17,7 @@ Tensor next_logits(const CausalLm& model, const AdapterStack& policy, const std:
   batch.ids = at::tensor(ids, at::kLong).to(model.device());
   batch.positions = at::arange(length, at::TensorOptions(at::kLong).device(model.device()));
   batch.segments = {Segment{0, length, -1, 0}};
-  return model.logits(model.forward(batch, policy, &cache).narrow(0, length - 1, 1), policy);
+  return model.logits(model.forward(batch, policy, &cache, batch.positions.narrow(0, length - 1, 1)), policy);
 }
 
 }  // namespace

@@ -97,7 +97,6 @@ void Decoder::prefill() {
   TokenBatch batch;
   std::vector<int64_t> ids;
   std::vector<int64_t> positions;
-  std::vector<int64_t> last_rows;
   std::vector<Join> joins;
   int64_t row = num_active();
   while (row < end_row() && next_request_ < static_cast<int64_t>(work_.requests.size())) {
@@ -108,13 +107,11 @@ void Decoder::prefill() {
     batch.segments.push_back(Segment{static_cast<int64_t>(ids.size()), length, -1, row});
     ids.insert(ids.end(), prompt.begin(), prompt.end());
     for (int64_t i = 0; i < length; ++i) positions.push_back(i);
-    last_rows.push_back(static_cast<int64_t>(ids.size()) - 1);
     joins.push_back(take_siblings(end_row() - row, static_cast<int64_t>(joins.size())));
     row += joins.back().num_samples;
     skip_empty_requests();
   }
-  const Tensor hidden = forward(batch, ids, positions);
-  const Tensor logits = work_.model.logits(hidden.index_select(0, to_device(last_rows)), work_.policy);
+  const Tensor logits = last_logits(batch, ids, positions);
   stats_.prefill_tokens += static_cast<int64_t>(ids.size());
   for (size_t j = 0; j < joins.size(); ++j) {
     const int64_t first = batch.segments[j].kv_slot;
@@ -158,7 +155,7 @@ void Decoder::decode() {
     batch_.segments.push_back(Segment{row, 1, -1, row});
   }
   stats_.decode_tokens += num_active();
-  accept(work_.model.logits(forward(batch_, ids_, positions_), work_.policy), 0);
+  accept(last_logits(batch_, ids_, positions_), 0);
 }
 
 // Queues the step after the one that is queued, whose tokens are not known yet, and takes that one's tokens meanwhile.
@@ -335,7 +332,6 @@ void Decoder::resume(int64_t first) {
   TokenBatch batch;
   std::vector<int64_t> ids;
   std::vector<int64_t> positions;
-  std::vector<int64_t> last_rows;
   for (int64_t row = first; row < num_active(); ++row) {
     const Sequence& sequence = active_[row];
     const std::vector<int64_t>& own = sequence.completion->ids;
@@ -344,17 +340,22 @@ void Decoder::resume(int64_t first) {
     batch.segments.push_back(Segment{static_cast<int64_t>(ids.size()), length, -1, row});
     ids.insert(ids.end(), own.begin() + fed, own.end());
     for (int64_t i = 0; i < length; ++i) positions.push_back(cache_.length(row) + i);
-    last_rows.push_back(static_cast<int64_t>(ids.size()) - 1);
   }
   stats_.prefill_tokens += static_cast<int64_t>(ids.size());
-  const Tensor hidden = forward(batch, ids, positions);
-  accept(work_.model.logits(hidden.index_select(0, to_device(last_rows)), work_.policy), first);
+  accept(last_logits(batch, ids, positions), first);
 }
 
-Tensor Decoder::forward(TokenBatch& batch, const std::vector<int64_t>& ids, const std::vector<int64_t>& positions) {
+// Of what follows each segment, which its slot appends: [segments, V].
+Tensor Decoder::last_logits(TokenBatch& batch, const std::vector<int64_t>& ids, const std::vector<int64_t>& positions) {
   batch.ids = to_device(ids);
   batch.positions = to_device(positions);
-  return work_.model.forward(batch, work_.policy, &cache_);
+  Tensor rows;
+  if (ids.size() != batch.segments.size()) {
+    std::vector<int64_t> last_rows;
+    for (const Segment& segment : batch.segments) last_rows.push_back(segment.begin + segment.length - 1);
+    rows = to_device(last_rows);
+  }
+  return work_.model.logits(work_.model.forward(batch, work_.policy, &cache_, rows), work_.policy);
 }
 
 Tensor Decoder::to_device(const std::vector<int64_t>& values) const {

@@ -76,7 +76,7 @@ class Decoder {
   bool insert(const Conversation::Reply& reply, const Sequence& sequence);
   void resume(int64_t first);
 
-  Tensor forward(TokenBatch& batch, const std::vector<int64_t>& ids, const std::vector<int64_t>& positions);
+  Tensor last_logits(TokenBatch& batch, const std::vector<int64_t>& ids, const std::vector<int64_t>& positions);
   Tensor to_device(const std::vector<int64_t>& values) const;
 
   const Work work_;

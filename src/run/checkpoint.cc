@@ -1,6 +1,7 @@
 #include "noregret/run/checkpoint.h"
 
 #include "noregret/base/file.h"
+#include "noregret/nn/model_files.h"
 #include "noregret/tensor/tensor_file.h"
 
 namespace noregret {

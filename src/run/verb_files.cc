@@ -8,6 +8,7 @@
 #include "noregret/base/text.h"
 #include "noregret/config/yaml.h"
 #include "noregret/format/gguf_import.h"
+#include "noregret/nn/model_files.h"
 #include "noregret/run/checkpoint.h"
 #include "noregret/run/experiment.h"
 #include "noregret/tensor/device.h"

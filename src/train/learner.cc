@@ -2,7 +2,6 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/embedding_dense_backward.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/stack.h>
 
@@ -58,13 +57,6 @@ Microbatch columns(const Microbatch& microbatch, int64_t begin, int64_t length) 
           .sequence_idx = part(microbatch.sequence_idx),
           .sampler_logprobs = part(microbatch.sampler_logprobs),
           .ref_logprobs = part(microbatch.ref_logprobs)};
-}
-
-// Gradients of gathered rows back to hidden states. A row that predicts several tokens, as a shared prompt's last one
-// does, gets their sum, by the kernel of embeddings in a fixed order on every device.
-Tensor scatter_rows(const Tensor& grad_rows, const Tensor& rows, int64_t num_rows) {
-  const at::NoGradGuard no_grad;
-  return at::embedding_dense_backward(grad_rows, rows, num_rows, /*padding_idx=*/-1, /*scale_grad_by_freq=*/false);
 }
 
 }  // namespace
@@ -140,8 +132,8 @@ Learner::NonFinite Learner::update(const TrainBatch& batch, bool is_first, Metri
 // queued, so that a device need not wait for the host between chunks.
 Learner::NonFinite Learner::accumulate(const Microbatch& microbatch, const TrainBatch& batch, Pass& pass) const {
   const CausalLm& model = *setup_.model;
-  Trunk trunk(model, setup_.policy, microbatch.tokens, setup_.train.gradient_checkpointing);
-  const Tensor rows = trunk.hidden().index_select(0, microbatch.loss_rows);
+  Trunk trunk(model, setup_.policy, microbatch.tokens, microbatch.loss_rows, setup_.train.gradient_checkpointing);
+  const Tensor rows = trunk.hidden();
   std::vector<Tensor> grad_rows, logprobs, losses;
   TensorSums sums;
   for (int64_t begin = 0; begin < rows.size(0); begin += setup_.train.head_chunk_tokens) {
@@ -159,8 +151,7 @@ Learner::NonFinite Learner::accumulate(const Microbatch& microbatch, const Train
     result.loss.backward();
     if (trunk.needs_grad()) grad_rows.push_back(leaf.grad());
   }
-  if (trunk.needs_grad())
-    trunk.backward(scatter_rows(at::cat(grad_rows), microbatch.loss_rows, microbatch.tokens.num_tokens()));
+  if (trunk.needs_grad()) trunk.backward(at::cat(grad_rows));
   if (!all_finite(at::cat(logprobs))) return "a log-prob";
   const MetricSums found = sums.read();
   const Metrics numbers = found.finish();
@@ -195,7 +186,8 @@ void Learner::count_skipped(const NonFinite& found) {
 Tensor score_tokens(const CausalLm& model, const AdapterStack& stack, const TokenBatch& tokens, const Tensor& loss_rows,
                     const Tensor& targets, double temperature, int64_t head_chunk_tokens) {
   const at::NoGradGuard no_grad;
-  const Tensor rows = model.forward(tokens, stack, nullptr).index_select(0, loss_rows);
+  if (loss_rows.size(0) == 0) return at::empty({0}, at::TensorOptions(at::kFloat).device(loss_rows.device()));
+  const Tensor rows = model.forward(tokens, stack, nullptr, loss_rows);
   std::vector<Tensor> logprobs;
   for (int64_t begin = 0; begin < rows.size(0); begin += head_chunk_tokens) {
     const int64_t length = std::min(head_chunk_tokens, rows.size(0) - begin);
@@ -203,7 +195,7 @@ Tensor score_tokens(const CausalLm& model, const AdapterStack& stack, const Toke
         model.token_scores(rows.narrow(0, begin, length), targets.narrow(0, begin, length), temperature, stack)
             .logprobs);
   }
-  return logprobs.empty() ? at::empty({0}, rows.options().dtype(at::kFloat)) : at::cat(logprobs);
+  return at::cat(logprobs);
 }
 
 }  // namespace noregret

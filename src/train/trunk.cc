@@ -33,16 +33,17 @@ Tensor backward_through(const std::function<Tensor(const Tensor&)>& part, const 
 
 }  // namespace
 
-Trunk::Trunk(const CausalLm& model, const AdapterStack& stack, const TokenBatch& tokens, bool is_recomputed)
+Trunk::Trunk(const CausalLm& model, const AdapterStack& stack, const TokenBatch& tokens, const Tensor& rows,
+             bool is_recomputed)
     : model_(model), stack_(stack), tokens_(tokens), is_recomputed_(is_recomputed) {
   if (!is_recomputed_) {
-    output_ = model_.forward(tokens_, stack_, nullptr);
+    output_ = model_.forward(tokens_, stack_, nullptr, rows);
     needs_grad_ = output_.requires_grad();
     return;
   }
   const at::NoGradGuard no_grad;
   needs_grad_ = model_.is_trainable() || has_trained_adapter(model_, stack_);
-  plan_ = model_.plan(tokens_, nullptr);
+  plan_ = model_.plan(tokens_, nullptr, rows);
   inputs_.push_back(model_.embed(tokens_));
   for (int64_t i = 0; i < model_.config().num_layers; ++i)
     inputs_.push_back(model_.layer(i, inputs_.back(), plan_, stack_, nullptr));

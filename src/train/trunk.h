@@ -6,13 +6,15 @@
 
 namespace noregret {
 
-// The model below its head, forward and backward over one microbatch. With `is_recomputed` only each layer's input is
-// kept, and the backward pass computes every layer once more. Borrows all but the tensors.
+// The model below its head, forward and backward over one microbatch, for the hidden states of `rows` ([M] int64). With
+// `is_recomputed` only each layer's input is kept, and the backward pass computes every layer once more. Borrows all
+// but the tensors.
 class Trunk {
  public:
-  Trunk(const CausalLm& model, const AdapterStack& stack, const TokenBatch& tokens, bool is_recomputed);
+  Trunk(const CausalLm& model, const AdapterStack& stack, const TokenBatch& tokens, const Tensor& rows,
+        bool is_recomputed);
 
-  Tensor hidden() const { return output_.detach(); }  // [N, D]
+  Tensor hidden() const { return output_.detach(); }  // [M, D]
   bool needs_grad() const { return needs_grad_; }     // something below the head is trained
   void backward(const Tensor& grad_hidden);           // adds to the gradients of what is trained; once
 

@@ -1,6 +1,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cosine_similarity.h>
+#include <ATen/ops/tensor.h>
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -94,11 +95,35 @@ TEST_F(CausalLmOnGpu, ASharedPrefixIsAsGoodAsOneForEachSequence) {
   }
 }
 
-// All gradients of the adapter as one vector, on the CPU.
-Tensor adapter_gradient(const CausalLm& model, Adapter& adapter, const TokenBatch& batch) {
+// Rows of a batch of at least 40 tokens: in no order, one of them three times.
+Tensor some_rows(const TokenBatch& batch) {
+  return at::tensor(std::vector<int64_t>{39, 12, 0, 12, 17, 12, 21}, at::kLong).to(batch.ids.device());
+}
+
+TEST_F(CausalLmOnGpu, ChosenRowsAreThoseAmongAll) {
+  for (const EngineShape& shape : kGpuShapes) {
+    Twins twins(shape, 4);
+    const SharedBatch shared = shared_prefix_batch(shape.vocab_size, kGpu);
+    const Tensor rows = some_rows(shared.packed);
+    const AdapterStack stack = {&twins.gpu_adapter};
+    const at::NoGradGuard no_grad;
+    const auto logprobs = [&](const Tensor& hidden) {
+      return twins.gpu.token_scores(hidden, rows, 1.0, stack).logprobs;
+    };
+    for (const bool is_exact : {false, true}) {
+      twins.gpu.set_exact(is_exact);
+      const Tensor among_all = twins.gpu.forward(shared.packed, stack, nullptr).index_select(0, rows);
+      const Tensor chosen = twins.gpu.forward(shared.packed, stack, nullptr, rows);
+      EXPECT_LT(mean_difference(logprobs(chosen), logprobs(among_all)), is_exact ? 1e-30 : kBf16Mean) << shape.name;
+    }
+  }
+}
+
+// All gradients of the adapter as one vector, on the CPU; through some rows, or all.
+Tensor adapter_gradient(const CausalLm& model, Adapter& adapter, const TokenBatch& batch, const Tensor& rows = {}) {
   adapter.set_trainable(true);
-  const Tensor hidden = model.forward(batch, {&adapter}, nullptr);
-  const Tensor targets = batch.ids.roll(-1);
+  const Tensor hidden = model.forward(batch, {&adapter}, nullptr, rows);
+  const Tensor targets = rows.defined() ? batch.ids.roll(-1).index_select(0, rows) : batch.ids.roll(-1);
   model.token_scores(hidden, targets, 0.8, {&adapter}).logprobs.sum().backward();
   std::vector<Tensor> flat;
   for (auto& [name, tensor] : adapter.parameters()) {
@@ -125,6 +150,9 @@ TEST_F(CausalLmOnGpu, GradientsOfAnAdapterAgreeWithTheCpuInF32) {
     expect_same_direction(adapter_gradient(twins.gpu, twins.gpu_adapter, gpu.packed),
                           adapter_gradient(twins.cpu, twins.cpu_adapter, cpu.packed),
                           std::string(shape.name) + ", shared");
+    expect_same_direction(adapter_gradient(twins.gpu, twins.gpu_adapter, gpu.packed, some_rows(gpu.packed)),
+                          adapter_gradient(twins.cpu, twins.cpu_adapter, cpu.packed, some_rows(cpu.packed)),
+                          std::string(shape.name) + ", some rows");
   }
 }
 

@@ -248,6 +248,38 @@ TEST_P(Backends, GradientsAreTheSameBitsInEverySetting) {
   }
 }
 
+// Rows that are asked for twice, in no order, and more of them than there are.
+TEST_P(Backends, GradientsThroughChosenRowsAreThoseThroughAll) {
+  const TokenBatch batch = families();
+  const int64_t num_rows = batch.num_tokens();
+  for (const bool is_f64 : {false, true}) {
+    Engine engine = is_f64 ? f64() : kernels();
+    engine.train_adapters();
+    engine.model.set_trainable(true);
+    std::vector<NamedTensor> tensors = engine.model.parameters();
+    for (const NamedTensor& adapted : engine.first.parameters()) tensors.push_back(adapted);
+    for (const std::vector<int64_t>& choice :
+         {std::vector<int64_t>{num_rows - 1, 4, 7, 4, 4}, std::vector<int64_t>(static_cast<size_t>(num_rows) + 3, 8)}) {
+      const Tensor rows = at::tensor(choice, at::kLong);
+      const auto gradients = [&](const Tensor& chosen) {
+        const Tensor factors = random_values(chosen.numel(), 13).view_as(chosen).to(chosen.scalar_type());
+        chosen.mul(factors).sum().backward();
+        Gradients all;
+        for (const auto& [name, tensor] : tensors) {
+          if (tensor.grad().defined()) all[name] = std::exchange(tensor.mutable_grad(), Tensor());
+        }
+        return all;
+      };
+      const Gradients want = gradients(engine.model.forward(batch, engine.stack(), nullptr).index_select(0, rows));
+      const Gradients got = gradients(engine.model.forward(batch, engine.stack(), nullptr, rows));
+      EXPECT_GT(want.size(), 20u);
+      ASSERT_EQ(got.size(), want.size());
+      for (const auto& [name, tensor] : got)
+        expect_close(tensor, want.at(name), is_f64 ? 1e-12 : kRelative, name.c_str());
+    }
+  }
+}
+
 TEST_P(Backends, ASecondBackwardPassOfTheKernelsIsABug) {
   Engine mine = kernels();
   mine.train_adapters();

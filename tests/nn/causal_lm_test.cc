@@ -114,6 +114,13 @@ TEST(CausalLm, PrefixOfAPrefixIsABug) {
   EXPECT_THROW(model.forward(batch, {}, nullptr), std::logic_error);
 }
 
+TEST(CausalLm, RowsThatTheBatchHasNotAreABug) {
+  const CausalLm model = tiny_model();
+  const TokenBatch batch = batch_of({some_ids(3, 1)});
+  for (const std::vector<int64_t>& rows : {std::vector<int64_t>{}, {3}, {-1}})
+    EXPECT_THROW(model.forward(batch, {}, nullptr, at::tensor(rows, at::kLong)), std::logic_error);
+}
+
 TEST(CausalLm, SequenceBeyondTheContextIsRefusedWithBothLengths) {
   const CausalLm model = tiny_model();
   const std::string message = error_of<DataError>([&] { model.forward(batch_of({some_ids(49, 1)}), {}, nullptr); });
@@ -171,7 +178,7 @@ TEST(CausalLm, FullFineTuningReachesEveryWeight) {
 TEST(CausalLm, StepsEqualTheWholeForward) {
   const CausalLm model = tiny_model();
   const TokenBatch batch = batch_of({some_ids(6, 1), some_ids(9, 2)});
-  const ForwardPlan plan = model.plan(batch, nullptr);
+  const ForwardPlan plan = model.plan(batch, nullptr, Tensor());
   Tensor hidden = model.embed(batch);
   for (int64_t i = 0; i < model.config().num_layers; ++i) hidden = model.layer(i, hidden, plan, {}, nullptr);
   EXPECT_TRUE(at::equal(model.final_norm(hidden), model.forward(batch, {}, nullptr)));

@@ -140,6 +140,29 @@ TEST_P(Exactness, SharedPrefixesGiveTheBitsOfWholeSequences) {
   });
 }
 
+TEST_P(Exactness, ChosenRowsHaveTheBitsThatTheyHaveAmongAll) {
+  const TokenBatch batch = batch_of_families({{some(17), {some(3), some(16)}}, {some(5), {}}, {some(1), {some(2)}}});
+  const int64_t num_rows = batch.num_tokens();
+  std::vector<std::vector<int64_t>> choices = {{0}, {num_rows - 1}, {16, 17, 16, 16, 20, 3}};
+  choices.push_back(permutation(num_rows, Rng(3)));
+  choices.push_back(joined_ids(choices.back(), choices.back()));  // more than there are
+  for_each_stack_and_setting([&](size_t stack, size_t) {
+    const Tensor all = model_.forward(batch, stacks_[stack], nullptr);
+    for (const std::vector<int64_t>& choice : choices) {
+      const Tensor rows = at::tensor(choice, at::kLong);
+      expect_same_bits(model_.forward(batch, stacks_[stack], nullptr, rows), all.index_select(0, rows), "chosen rows");
+    }
+    KvCache cache = model_.make_cache(2, 40), twin = model_.make_cache(2, 40);
+    const std::vector<std::vector<int64_t>> runs = {some(18), some(7)}, next = {some(1), some(2)};
+    const Tensor last = at::tensor({17, 24}, at::kLong);
+    expect_same_bits(model_.forward(appended(cache, runs, {0, 1}), stacks_[stack], &cache, last),
+                     model_.forward(appended(twin, runs, {0, 1}), stacks_[stack], &twin).index_select(0, last),
+                     "last rows of a prefill");
+    expect_same_bits(model_.forward(appended(cache, next, {0, 1}), stacks_[stack], &cache),
+                     model_.forward(appended(twin, next, {0, 1}), stacks_[stack], &twin), "what follows it");
+  });
+}
+
 TEST_P(Exactness, AnyCachedPrefixGivesTheBitsOfTheWholeSequence) {
   const std::vector<std::vector<int64_t>> sequences = {some(50), some(33), some(17), some(41)};
   for_each_stack_and_setting([&](size_t stack, size_t index) {

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "noregret/nn/model_files.h"
 #include "tests/nn/nn_support.h"
 
 namespace noregret {

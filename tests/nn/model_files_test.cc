@@ -1,3 +1,5 @@
+#include "noregret/nn/model_files.h"
+
 #include <ATen/ops/equal.h>
 #include <ATen/ops/matmul.h>
 #include <gmock/gmock.h>

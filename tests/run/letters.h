@@ -12,7 +12,7 @@
 
 #include "noregret/base/file.h"
 #include "noregret/base/text.h"
-#include "noregret/nn/causal_lm.h"
+#include "noregret/nn/model_files.h"
 #include "noregret/rollout/env.h"
 
 namespace noregret {

@@ -37,6 +37,7 @@ struct LayerWeights {
 
 // Of a batch, for all layers of a forward.
 struct ForwardPlan {
+  Tensor rows;  // [M] int64: whose hidden states are wanted in the end; undefined: of all
   ops::AttentionPlan aten;
   std::shared_ptr<CpuPlan> kernels;
   std::shared_ptr<CudaPlan> cuda;
@@ -72,7 +73,12 @@ class CausalLm {
 
   // Hidden states after the final norm, [N, D]. Without a cache the batch's segments have kv_slot = -1; with one, all
   // have a slot. Throws DataError when a position is beyond the context length.
-  Tensor forward(const TokenBatch& batch, const AdapterStack& stack, KvCache* cache) const;
+  Tensor forward(const TokenBatch& batch, const AdapterStack& stack, KvCache* cache) const {
+    return forward(batch, stack, cache, Tensor());
+  }
+  // Those of some rows, [M] int64 in any order, more than once too: [M, D]. What the last layer does for each row alone
+  // is done for these only.
+  Tensor forward(const TokenBatch& batch, const AdapterStack& stack, KvCache* cache, const Tensor& rows) const;
   // f32 logits of chosen rows: [M, D] -> [M, V]. An adapter on lm_head changes the head only, tied embeddings or not.
   Tensor logits(const Tensor& hidden, const AdapterStack& stack) const;
   // Log-probs of targets and entropies at a temperature, differentiable through the log-probs. Holds the logits of all
@@ -82,8 +88,9 @@ class CausalLm {
                            const AdapterStack& stack) const;
 
   // The same forward in steps, for activation checkpointing: embed, then layer by layer, then final_norm.
-  ForwardPlan plan(const TokenBatch& batch, KvCache* cache) const;
+  ForwardPlan plan(const TokenBatch& batch, KvCache* cache, const Tensor& rows) const;
   Tensor embed(const TokenBatch& batch) const;  // [N, D]
+  // [N, D] -> [N, D]; the last layer, of the plan's rows: [M, D].
   Tensor layer(int64_t layer_idx, const Tensor& hidden, const ForwardPlan& plan, const AdapterStack& stack,
                KvCache* cache) const;
   Tensor final_norm(const Tensor& hidden) const;
@@ -120,7 +127,9 @@ class CausalLm {
   void finish();                          // sites and the rotary table
   Linear stored(const Tensor& weight) const;
   std::vector<Linear*> linears();
-  CudaLayer cuda_layer(int64_t layer_idx, const AdapterStack& stack) const;
+  // The plan's rows for the last layer, all for others.
+  Tensor wanted_rows(int64_t layer_idx, const ForwardPlan& plan) const;
+  CudaLayer cuda_layer(int64_t layer_idx, const ForwardPlan& plan, const AdapterStack& stack) const;
 
   HfConfig config_;
   Backend backend_ = Backend::kAten;
@@ -138,17 +147,5 @@ class CausalLm {
   bool is_exact_ = false;
   std::vector<LinearSite> sites_;
 };
-
-// config.json, generation_config.json and model.safetensors of the model plus, with adapters, their sum merged in f32:
-// W + scaling * B A (a tied head that is adapted is written untied). Tensors are converted to `dtype` ("f32", "bf16",
-// "f16").
-struct ModelFiles {
-  std::string config_json;
-  std::string generation_config_json;
-  std::string tensor_bytes;
-  double max_rounding = 0.0;  // max |merged - written| over all weights
-  double lost_share = 0.0;    // |merged - written| / |merged - base| over the adapted weights, 2-norms; 0 without any
-};
-ModelFiles model_files(const CausalLm& model, const AdapterStack& merged, const std::string& dtype);
 
 }  // namespace noregret
