@@ -6,6 +6,8 @@
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include <algorithm>
+#include <iterator>
 #include <span>
 
 #include "nn/cpu_linear.h"
@@ -31,10 +33,10 @@ struct Sizes {
   int64_t hidden, intermediate, query, key;
 };
 
-// What a layer works out. The first nine are all that the backward pass needs beside the input; from `mixed` on they
-// are of the rows whose results are wanted.
+// What a layer works out. The first nine are all that the backward pass needs beside the input; from q on they are of
+// the rows whose results are wanted.
 struct Values {
-  float *inverse1, *q, *k, *v, *mixed, *attended, *inverse2, *gate, *up;
+  float *inverse1, *k, *v, *q, *mixed, *attended, *inverse2, *gate, *up;
   float *normed, *activated;
 };
 constexpr size_t kNumSaved = 9;
@@ -48,9 +50,9 @@ struct RowCounts {
 // [rows, columns] of the first nine.
 std::array<std::array<int64_t, 2>, kNumSaved> saved_sizes(const Sizes& s, const RowCounts& n) {
   return {{{n.all, 1},
-           {n.all, s.query},
            {n.all, s.key},
            {n.all, s.key},
+           {n.wanted, s.query},
            {n.wanted, s.query},
            {n.wanted, s.hidden},
            {n.wanted, 1},
@@ -58,13 +60,32 @@ std::array<std::array<int64_t, 2>, kNumSaved> saved_sizes(const Sizes& s, const 
            {n.wanted, s.intermediate}}};
 }
 
+// The wanted rows, as they follow each other, as queries of their segments; and their positions.
+struct WantedQueries {
+  WantedQueries(const CpuPlan& plan, const Tensor& rows) {
+    for (const int64_t row : std::span(rows.const_data_ptr<int64_t>(), rows.numel())) {
+      const auto behind = std::upper_bound(plan.segments.begin(), plan.segments.end(), row,
+                                           [](int64_t r, const auto& segment) { return r < segment.first_row; });
+      const kernels::QuerySegment& whole = *std::prev(behind);
+      const int64_t position = whole.first_position + row - whole.first_row;
+      const bool goes_on = !segments.empty() && segments.back().pages == whole.pages &&
+                           segments.back().first_position + segments.back().num_rows == position;
+      if (!goes_on) segments.push_back({std::ssize(positions), 0, position, whole.pages});
+      ++segments.back().num_rows;
+      positions.push_back(position);
+    }
+  }
+  std::vector<kernels::QuerySegment> segments;
+  std::vector<int64_t> positions;
+};
+
 // to[i] = from[rows[i]]
 void gather_rows(const Tensor& rows, int64_t size, const float* from, float* to) {
   for (const int64_t row : std::span(rows.const_data_ptr<int64_t>(), rows.numel()))
     to = std::copy_n(from + row * size, size, to);
 }
 
-// to[rows[i]] += from[i]
+// to[rows[i]] += from[i], row after row
 void scatter_rows(const Tensor& rows, int64_t size, const float* from, float* to) {
   for (const int64_t row : std::span(rows.const_data_ptr<int64_t>(), rows.numel())) {
     for (int64_t k = 0; k < size; ++k) to[row * size + k] += *from++;
@@ -106,21 +127,32 @@ void run_forward(const CpuLayer& layer, CpuPlan& plan, const HfConfig& config, c
   const int64_t site = layer.first_site;
 
   rms_norm(pool, n, s.hidden, x, data(w.input_norm), eps, at.normed, at.inverse1);
-  forward_linears(stack,
-                  std::array<LinearSlot, 3>{{{&w.q, site, at.q}, {&w.k, site + 1, at.k}, {&w.v, site + 2, at.v}}}, n,
-                  at.normed, plan.low_rank);
-  rotary(pool, n, config.num_heads, config.head_dim, at.q, plan.rotation, plan.positions, false);
-  rotary(pool, n, config.num_kv_heads, config.head_dim, at.k, plan.rotation, plan.positions, false);
   const kernels::KvPages pages = layer_pages(plan, layer.index);
-  write_pages(plan, shape, pages, at);
+  const auto append = [&] {
+    rotary(pool, n, config.num_kv_heads, config.head_dim, at.k, plan.rotation, plan.positions, false);
+    write_pages(plan, shape, pages, at);
+  };
+  const auto attend = [&](std::span<const kernels::QuerySegment> queries, const int64_t* positions) {
+    rotary(pool, m, config.num_heads, config.head_dim, at.q, plan.rotation, positions, false);
+    attention(pool, shape, queries, at.q, pages, at.mixed);
+  };
   if (layer.rows.defined()) {
-    const Tensor mixed = at::empty({n, s.query}, at::kFloat);
-    attention(pool, shape, plan.segments, at.q, pages, data(mixed));
-    gather_rows(layer.rows, s.query, data(mixed), at.mixed);
+    forward_linears(stack, std::array<LinearSlot, 2>{{{&w.k, site + 1, at.k}, {&w.v, site + 2, at.v}}}, n, at.normed,
+                    plan.low_rank);
+    append();
+    const Tensor normed = at::empty({m, s.hidden}, at::kFloat);
+    gather_rows(layer.rows, s.hidden, at.normed, data(normed));
+    forward_linears(stack, std::array<LinearSlot, 1>{{{&w.q, site, at.q}}}, m, data(normed), plan.low_rank);
+    const WantedQueries wanted(plan, layer.rows);
+    attend(wanted.segments, wanted.positions.data());
     gather_rows(layer.rows, s.hidden, x, at.normed);
     x = at.normed;
   } else {
-    attention(pool, shape, plan.segments, at.q, pages, at.mixed);
+    forward_linears(stack,
+                    std::array<LinearSlot, 3>{{{&w.q, site, at.q}, {&w.k, site + 1, at.k}, {&w.v, site + 2, at.v}}}, n,
+                    at.normed, plan.low_rank);
+    append();
+    attend(plan.segments, plan.positions);
   }
   forward_linears(stack, std::array<LinearSlot, 1>{{{&w.o, site + 3, at.attended}}}, m, at.mixed, plan.low_rank);
   add(pool, m * s.hidden, x, at.attended);
@@ -173,8 +205,16 @@ void run_backward(const CpuLayer& layer, const CpuPlan& plan, const HfConfig& co
                    data(grad_mixed), false, gradients);
   grad_mixed = of_all_rows(grad_mixed);
   grad_attended = of_all_rows(grad_attended);
+  const float* q = at.q;
+  Tensor all_q;  // those that are not wanted have no gradient, whatever they are
+  if (layer.rows.defined()) {
+    all_q = at::zeros({n, s.query}, at::kFloat);
+    for (int64_t i = 0; i < m; ++i)
+      std::copy_n(at.q + i * s.query, s.query, data(all_q) + layer.rows.const_data_ptr<int64_t>()[i] * s.query);
+    q = data(all_q);
+  }
   const Tensor grad_q = buffer(n, s.query), grad_k = buffer(n, s.key), grad_v = buffer(n, s.key);
-  attention_backward(pool, kv_shape(config), plan.segments, plan.families, at.q, at.k, at.v, data(grad_mixed),
+  attention_backward(pool, kv_shape(config), plan.segments, plan.families, q, at.k, at.v, data(grad_mixed),
                      data(grad_q), data(grad_k), data(grad_v));
   rotary(pool, n, config.num_heads, config.head_dim, data(grad_q), plan.rotation, plan.positions, true);
   rotary(pool, n, config.num_kv_heads, config.head_dim, data(grad_k), plan.rotation, plan.positions, true);
@@ -306,9 +346,9 @@ Tensor forward_on_cpu(const CpuLayer& layer, const std::shared_ptr<CpuPlan>& pla
   float* next = plan->layer.room(size);
   const auto take = [&](int64_t rows, int64_t columns) { return std::exchange(next, next + rows * columns); };
   const Values at = {.inverse1 = take(n.all, 1),
-                     .q = take(n.all, s.query),
                      .k = take(n.all, s.key),
                      .v = take(n.all, s.key),
+                     .q = take(n.wanted, s.query),
                      .mixed = take(n.wanted, s.query),
                      .attended = take(n.wanted, s.hidden),
                      .inverse2 = take(n.wanted, 1),
