@@ -178,7 +178,7 @@ TEST(CausalLm, FullFineTuningReachesEveryWeight) {
 TEST(CausalLm, StepsEqualTheWholeForward) {
   const CausalLm model = tiny_model();
   const TokenBatch batch = batch_of({some_ids(6, 1), some_ids(9, 2)});
-  const ForwardPlan plan = model.plan(batch, nullptr, Tensor());
+  const ForwardPlan plan = model.plan(batch, nullptr);
   Tensor hidden = model.embed(batch);
   for (int64_t i = 0; i < model.config().num_layers; ++i) hidden = model.layer(i, hidden, plan, {}, nullptr);
   EXPECT_TRUE(at::equal(model.final_norm(hidden), model.forward(batch, {}, nullptr)));

@@ -37,8 +37,8 @@ struct LowRankSum {
 };
 // sum = x + added.y + z b^T, for which z b^T is rounded; y[:, :size] = rms_norm(sum) = r weight sum, and with rank > 0
 // also y[:, size:size + rank] = that times a^T, worked out as r (sum (weight a)^T), for which weight a is rounded.
-//   x, sum [rows, size], not the same memory; size a multiple of 32; nothing added: sum stays as
-//   it is; weight null: the sum alone; a [rank, size] by rows of a_stride, rank a multiple of 8; inverse [rows] or null
+//   x, sum [rows, size], not the same memory; size a multiple of 32; nothing added: sum stays as it is; weight null:
+//   the sum alone; a [rank, size] by rows of a_stride, rank a multiple of 8; inverse [rows]: r, or null
 void add_rms_norm(Stream stream, int64_t num_rows, int64_t size, const Bf16* x, const LowRankSum& added, Bf16* sum,
                   const Bf16* weight, float eps, const Bf16* a, int64_t a_stride, int64_t rank, Bf16* y,
                   int64_t y_stride, float* inverse);

@@ -71,14 +71,11 @@ class CausalLm {
   Backend backend() const { return backend_; }
   const std::vector<LinearSite>& sites() const { return sites_; }  // layer by layer q k v o gate up down; lm_head last
 
-  // Hidden states after the final norm, [N, D]. Without a cache the batch's segments have kv_slot = -1; with one, all
-  // have a slot. Throws DataError when a position is beyond the context length.
-  Tensor forward(const TokenBatch& batch, const AdapterStack& stack, KvCache* cache) const {
-    return forward(batch, stack, cache, Tensor());
-  }
-  // Those of some rows, [M] int64 in any order, more than once too: [M, D]. What the last layer does for each row alone
-  // is done for these only.
-  Tensor forward(const TokenBatch& batch, const AdapterStack& stack, KvCache* cache, const Tensor& rows) const;
+  // Hidden states after the final norm, [N, D]; or of some rows, [M] int64 on the batch's device in any order, more
+  // than once too: [M, D]. What the last layer does for each row alone is done for those only. Without a cache the
+  // batch's segments have kv_slot = -1; with one, all have a slot. Throws DataError when a position is beyond the
+  // context length.
+  Tensor forward(const TokenBatch& batch, const AdapterStack& stack, KvCache* cache, const Tensor& rows = {}) const;
   // f32 logits of chosen rows: [M, D] -> [M, V]. An adapter on lm_head changes the head only, tied embeddings or not.
   Tensor logits(const Tensor& hidden, const AdapterStack& stack) const;
   // Log-probs of targets and entropies at a temperature, differentiable through the log-probs. Holds the logits of all
@@ -88,7 +85,7 @@ class CausalLm {
                            const AdapterStack& stack) const;
 
   // The same forward in steps, for activation checkpointing: embed, then layer by layer, then final_norm.
-  ForwardPlan plan(const TokenBatch& batch, KvCache* cache, const Tensor& rows) const;
+  ForwardPlan plan(const TokenBatch& batch, KvCache* cache, const Tensor& rows = {}) const;
   Tensor embed(const TokenBatch& batch) const;  // [N, D]
   // [N, D] -> [N, D]; the last layer, of the plan's rows: [M, D].
   Tensor layer(int64_t layer_idx, const Tensor& hidden, const ForwardPlan& plan, const AdapterStack& stack,
