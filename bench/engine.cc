@@ -8,6 +8,7 @@
 
 #include "bench/workload.h"
 #include "noregret/base/error.h"
+#include "noregret/tensor/device.h"
 
 namespace noregret::bench {
 namespace {
@@ -97,4 +98,7 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace noregret::bench
 
-int main(int argc, char** argv) { return noregret::bench::run(argc, argv); }
+int main(int argc, char** argv) {
+  noregret::keep_freed_memory();
+  return noregret::bench::run(argc, argv);
+}

@@ -2,8 +2,10 @@
 #include <filesystem>
 
 #include "noregret/run/cli.h"
+#include "noregret/tensor/device.h"
 
 int main(int argc, char** argv) {
+  noregret::keep_freed_memory();
   std::error_code error;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
   const std::filesystem::path program_dir = error ? std::filesystem::current_path() : program.parent_path();
