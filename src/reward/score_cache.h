@@ -12,10 +12,11 @@
 namespace noregret {
 
 // Remembers the verdicts of a deterministic reward by all of the item but its id, and asks for the same item of a batch
-// once. Failures are not remembered: a time-out may not come again.
+// once. Failures are not remembered: a time-out may not come again. An entry takes some 0.5 KB; those of about thirty
+// steps are kept, so that memory is flat soon.
 class CachedScorer final : public Scorer {
  public:
-  explicit CachedScorer(std::unique_ptr<Scorer> scorer, size_t max_entries = 1 << 14);
+  explicit CachedScorer(std::unique_ptr<Scorer> scorer, size_t max_entries = 1 << 12);
   ~CachedScorer() override;
 
   const std::string& name() const override { return scorer_->name(); }
