@@ -8,7 +8,7 @@
 
 #include "bench/workload.h"
 #include "noregret/base/error.h"
-#include "noregret/tensor/device.h"
+#include "noregret/base/heap.h"
 
 namespace noregret::bench {
 namespace {

@@ -1,8 +1,8 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "noregret/base/heap.h"
 #include "noregret/run/cli.h"
-#include "noregret/tensor/device.h"
 
 int main(int argc, char** argv) {
   noregret::keep_freed_memory();

@@ -148,11 +148,6 @@ ProcessMemory process_memory() {
   return {resident_pages * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)), heap.uordblks + heap.hblkhd};
 }
 
-void keep_freed_memory() {
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the most that glibc takes
-  mallopt(M_TRIM_THRESHOLD, -1);
-}
-
 int num_threads() { return thread_count(); }
 
 void set_num_threads(int num_threads) {

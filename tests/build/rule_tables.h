@@ -93,7 +93,7 @@ inline const std::vector<ThirdParty>& third_party() {
       {"sys/", {"base", "http", "reward", "rewards", "run", "tensor/device", "grade/worker", "grade_worker"}},
       {"linux/", {"rewards"}},
       {"unistd.h", {"base", "http", "reward", "rewards", "run", "tensor/device", "grade_worker"}},
-      {"malloc.h", {"tensor/device"}},
+      {"malloc.h", {"base/heap", "tensor/device"}},
       {"fcntl.h", {"base", "http", "reward", "run"}},
       {"poll.h", {"base", "http", "reward", "grade/worker"}},
       {"spawn.h", {"base"}},

@@ -30,10 +30,6 @@ struct ProcessMemory {
 };
 ProcessMemory process_memory();  // throws IoError where /proc cannot be read
 
-// The C library's allocator gives blocks of up to 32 MiB that were freed to those who ask next, not to the system, from
-// which they would come back page by page, cleared. For a program that does the same work again and again.
-void keep_freed_memory();
-
 // Threads of the CPU kernels, 0 = one a core (tensor/threads.h). LibTorch's own operators, which have little to do, run
 // on the calling thread: its threads would go on waiting busily while the kernels' work. ConfigError for a negative
 // number.
