@@ -12,8 +12,8 @@
 namespace noregret {
 
 // Remembers the verdicts of a deterministic reward by all of the item but its id, and asks for the same item of a batch
-// once. Failures are not remembered: a time-out may not come again. An entry takes some 0.5 KB; those of about thirty
-// steps are kept, so that memory is flat soon.
+// once. Failures are not remembered: a time-out may not come again. Most items that come again do so within a batch, so
+// a few thousand entries of some 0.5 KB do.
 class CachedScorer final : public Scorer {
  public:
   explicit CachedScorer(std::unique_ptr<Scorer> scorer, size_t max_entries = 1 << 12);
