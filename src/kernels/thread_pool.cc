@@ -56,27 +56,29 @@ void ThreadPool::run_erased(int64_t num_tasks, const Erased& task) {
       ++wake_up_;
       wake_up_.notify_all();
     }
-    while (take_task()) {
-    }
+    take_tasks();
     wait_until_zero(num_open_);
   }
 }
 
-bool ThreadPool::take_task() {
+// Tasks until none is left; whether there was one. They are counted as done together: until then their job stays.
+bool ThreadPool::take_tasks() {
+  int64_t num_done = 0;
   uint64_t ticket = ticket_;
   while (has_task(ticket)) {
     if (!ticket_.compare_exchange_weak(ticket, ticket + 1)) continue;
     const Erased& task = *task_.load();
     task.call(task.task, first_task_ + static_cast<int64_t>(next_of(ticket)));
-    --num_open_;
-    return true;
+    ++num_done;
+    ticket = ticket_;
   }
-  return false;
+  if (num_done > 0) num_open_ -= num_done;
+  return num_done > 0;
 }
 
 void ThreadPool::work() {
   while (!is_closing_) {
-    if (take_task()) continue;
+    if (take_tasks()) continue;
     for (int spins = 0; spins < kSpins && !has_task(ticket_); ++spins) _mm_pause();
     if (has_task(ticket_)) continue;
     ++num_sleeping_;

@@ -31,15 +31,17 @@ class ThreadPool {
   };
   void run_erased(int64_t num_tasks, const Erased& task);
   void work();
-  bool take_task();
+  bool take_tasks();
+
+  static constexpr size_t kLine = 64;  // of the cache: the ticket is looked at while the job is written
 
   // generation (32 bits) | number of tasks (16) | next task (16), in one word: whoever moves `next` on holds a task of
   // that generation, and the job stays as it is until that task is done.
-  std::atomic<uint64_t> ticket_{0};
-  std::atomic<const Erased*> task_{nullptr};
+  alignas(kLine) std::atomic<uint64_t> ticket_{0};
+  alignas(kLine) std::atomic<const Erased*> task_{nullptr};
   std::atomic<int64_t> first_task_{0};  // what is added to the ticket's numbers
   std::atomic<int64_t> num_open_{0};    // tasks of the job that are not done
-  std::atomic<uint32_t> num_sleeping_{0};
+  alignas(kLine) std::atomic<uint32_t> num_sleeping_{0};
   std::atomic<uint32_t> wake_up_{0};
   std::atomic<bool> is_closing_{false};
   std::vector<std::thread> workers_;
