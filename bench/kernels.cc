@@ -28,6 +28,7 @@ namespace {
 
 using kernels::PackedMatrix;
 using kernels::Product;
+using kernels::Term;
 using kernels::WeightDtype;
 
 constexpr int64_t kColdBytes = int64_t{96} << 20;  // of copies of a weight that take turns: beyond the last cache
@@ -118,7 +119,8 @@ void add_gemm(const Machine& machine, const Shape& shape, WeightDtype dtype, int
     std::vector<float> y(static_cast<size_t>(num_rows * shape.out));
     const double bytes = static_cast<double>(weights.next().num_bytes());
     time_loop(state, machine, 2.0 * static_cast<double>(num_rows * shape.out * shape.in), bytes, [&] {
-      const Product product{y.data(), shape.out, false, {{&weights.next(), x.data(), shape.in}}};
+      const Term term{&weights.next(), x.data(), shape.in};
+      const Product product{y.data(), shape.out, false, {&term, 1}};
       kernels::multiply(machine.pool, num_rows, {&product, 1});
     });
   };
@@ -155,7 +157,8 @@ void add_comparison(const Machine& machine, const Shape& shape, WeightDtype dtyp
     std::map<std::string, std::vector<double>> theirs;
     for (auto _ : state) {
       ours.push_back(seconds_of([&] {
-        const Product product{y.data(), shape.out, false, {{&weights.next(), x.data(), shape.in}}};
+        const Term term{&weights.next(), x.data(), shape.in};
+        const Product product{y.data(), shape.out, false, {&term, 1}};
         kernels::multiply(machine.pool, num_rows, {&product, 1});
       }));
       state.SetIterationTime(ours.back());

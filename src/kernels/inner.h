@@ -18,6 +18,7 @@ struct Tile {
   int64_t num_panels;
   int64_t k;
   bool adds;
+  int64_t a_half = 0;          // not 0: the upper eight lanes take the a that lies so far behind; a_k is 1, b is f32
   const void* next = nullptr;  // a panel that is read after these, where one is known
   const Tile* then =
       nullptr;  // a f32 product that the chains go on with: its a, a_row, b and k count, a_k is 1, b_k 16

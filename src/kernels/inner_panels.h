@@ -40,6 +40,16 @@ struct RowMajor {
     NOREGRET_INLINE F16 at(int r, int64_t k) const { return set1(rows[r][k]); }
   };
 };
+// Of the lower eight lanes element k, of the upper eight element half + k.
+struct Halves {
+  template <int R>
+  struct Rows {
+    RowMajor::Rows<R> rows;
+    int64_t half;
+    NOREGRET_INLINE Rows(const Tile& t, int64_t first) : rows(t, first), half(t.a_half) {}
+    NOREGRET_INLINE F16 at(int r, int64_t k) const { return set2(rows.rows[r][k], rows.rows[r][half + k]); }
+  };
+};
 struct ColumnMajor {
   template <int R>
   struct Rows {
@@ -92,6 +102,8 @@ struct F32Lines {
   static constexpr const int* kOfFew = kF32PanelsOfFew;
   static NOREGRET_INLINE int64_t num_lines(const Tile& t) { return t.k; }
   static NOREGRET_INLINE int64_t line_bytes(const Tile& t) { return t.b_k * 4; }
+  // Where several f32 panels are read at once, the processor looks ahead as well as can be.
+  static constexpr bool looks_ahead(int num_panels) { return num_panels == 1; }
 
   template <int R, int P, Fetch kFetch, class Rows>
   static NOREGRET_INLINE void accumulate(const Tile& t, const Rows& a, int64_t first_panel, int64_t from, int64_t to,
@@ -102,8 +114,7 @@ struct F32Lines {
     for (int64_t k = from; k < to; ++k) {
 #pragma GCC unroll 8
       for (int p = 0; p < P; ++p) {
-        // Where several f32 panels are read at once, the processor looks ahead as well as can be.
-        if constexpr (P == 1 || kFetch != Fetch::kNear) fetch<kFetch>(b[p], ahead, k);
+        if constexpr (looks_ahead(P) || kFetch != Fetch::kNear) fetch<kFetch>(b[p], ahead, k);
         add_inputs(a, k, p, load(b[p] + k * t.b_k), sums);
       }
     }
@@ -116,6 +127,7 @@ struct Bf16Lines {
   static constexpr const int* kOfFew = kBf16PanelsOfFew;
   static NOREGRET_INLINE int64_t num_lines(const Tile& t) { return t.k / 2; }
   static NOREGRET_INLINE int64_t line_bytes(const Tile&) { return 64; }
+  static constexpr bool looks_ahead(int) { return true; }
 
   template <int R, int P, Fetch kFetch, class Rows>
   static NOREGRET_INLINE void accumulate(const Tile& t, const Rows& a, int64_t first_panel, int64_t from, int64_t to,
@@ -162,7 +174,8 @@ struct Panels {
     if constexpr (kFetch == Fetch::kFar) {
       ahead.bytes += num_lines * part / num_parts * line;
       ahead.step = (line + num_parts - 1) / num_parts;
-    } else if (kFetch == Fetch::kNear && num_lines > kLinesAhead) {  // the last lines ask for the next panels' first
+    } else if (kFetch == Fetch::kNear && Lines::looks_ahead(P) &&
+               num_lines > kLinesAhead) {  // the last lines ask for the next panels' first
       begin = num_lines - kLinesAhead;
       Lines::template accumulate<R, P, kFetch>(t, a, first_panel, 0, begin, {kLinesAhead * line, line}, sums);
       ahead.bytes -= begin * line;

@@ -30,15 +30,23 @@ __attribute__((noinline)) void multiply_block(const Tile& t, int64_t first_row, 
   }
 }
 
+// The panels from `panel` on, P or fewer.
+template <class A, class B, int R, int P>
+void multiply_rest(const Tile& t, int64_t panel) {
+  if (t.num_panels - panel == P) {
+    multiply_block<R, P, Fetch::kNear, A, B>(t, 0, panel);
+  } else if constexpr (P > 1) {
+    multiply_rest<A, B, R, P - 1>(t, panel);
+  }
+}
+
 template <class A, class B, int R = kRows>
 void multiply_few(const Tile& t) {
   if (t.num_rows == R) {
     constexpr int P = B::kOfFew[R];
     int64_t panel = 0;
     for (; panel + P <= t.num_panels; panel += P) multiply_block<R, P, Fetch::kNear, A, B>(t, 0, panel);
-    if constexpr (P > 1) {
-      for (; panel < t.num_panels; ++panel) multiply_block<R, 1, Fetch::kNear, A, B>(t, 0, panel);
-    }
+    if constexpr (P > 1) multiply_rest<A, B, R, P - 1>(t, panel);
   } else if constexpr (R > 1) {
     multiply_few<A, B, R - 1>(t);
   }
@@ -80,6 +88,7 @@ void multiply(const Tile& t) {
 }
 
 void multiply_f32(const Tile& t) {
+  if (t.a_half != 0) return multiply<Halves, Panels<F32Lines>>(t);
   t.a_k == 1 ? multiply<RowMajor, Panels<F32Lines>>(t) : multiply<ColumnMajor, Panels<F32Lines>>(t);
 }
 void multiply_bf16(const Tile& t) { multiply<RowMajor, Panels<Bf16Lines>>(t); }

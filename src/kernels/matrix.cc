@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <vector>
 
 #include "kernels/inner.h"
 #include "noregret/base/check.h"
@@ -13,14 +14,20 @@
 namespace noregret::kernels {
 namespace {
 
-constexpr int64_t kRowBlock = 96;         // rows whose inputs stay in the second cache
-constexpr int64_t kDepthBlock = 352;      // words of each output in a panel that stay in the first
-constexpr int64_t kPanelBlock = 16;       // panels of one task
-constexpr int64_t kTasksPerThread = 12;   // so that no thread waits long for another
-constexpr int64_t kSerialWork = 1 << 14;  // FMAs that are done before another thread has started
-constexpr int64_t kManyRows = 16;         // for which one panel may be a task,
-constexpr int64_t kTaskWork = 1 << 16;    // if it has so many FMAs
-constexpr int64_t kShort = 64;            // inputs of a term that goes along with the one before
+constexpr int64_t kRowBlock = 96;          // rows whose inputs stay in the second cache
+constexpr int64_t kDepthBlock = 352;       // words of each output in a panel that stay in the first
+constexpr int64_t kPanelBlock = 16;        // panels of one task,
+constexpr int64_t kLongPanelBlock = 32;    // or of few rows: they stream through, the longer the faster
+constexpr int64_t kTasksPerThread = 12;    // so that no thread waits long for another,
+constexpr int64_t kFewTasksPerThread = 2;  // or of few rows, to which a task costs as much as a panel or two
+constexpr int64_t kMostTogether = 4;       // narrow products that read the same rows
+constexpr int64_t kSerialWork = 1 << 14;   // FMAs that are done before another thread has started
+constexpr int64_t kManyRows = 16;          // for which one panel may be a task,
+constexpr int64_t kTaskWork = 1 << 16;     // if it has so many FMAs
+constexpr int64_t kShort = 64;             // inputs of a term that goes along with the one before
+
+// Of 16 outputs.
+int64_t bytes_of_input(bool is_f32) { return is_f32 ? 64 : 32; }
 
 float from_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
 
@@ -28,7 +35,14 @@ float from_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
 
 void PackedMatrix::Free::operator()(std::byte* p) const { std::free(p); }
 
-PackedMatrix::PackedMatrix(int64_t out, int64_t in, WeightDtype dtype) : out_(out), in_(in), dtype_(dtype) {
+PackedMatrix::PackedMatrix(int64_t out, int64_t in, WeightDtype dtype) : PackedMatrix(out, in, dtype, false) {}
+
+PackedMatrix PackedMatrix::narrow(int64_t out, int64_t in) {
+  return {out, in, WeightDtype::kF32, out <= 8 && in % 2 == 0};
+}
+
+PackedMatrix::PackedMatrix(int64_t out, int64_t in, WeightDtype dtype, bool is_halved)
+    : out_(out), in_(in), dtype_(dtype), is_halved_(is_halved) {
   NOREGRET_CHECK(out > 0 && in > 0, out, " x ", in);
   const size_t size = num_bytes();  // a multiple of 64
   data_.reset(static_cast<std::byte*>(std::aligned_alloc(64, size)));
@@ -36,24 +50,22 @@ PackedMatrix::PackedMatrix(int64_t out, int64_t in, WeightDtype dtype) : out_(ou
   std::memset(data_.get(), 0, size);
 }
 
-size_t PackedMatrix::num_bytes() const {
-  const int64_t words = dtype_ == WeightDtype::kF32 ? in_ : (in_ + 1) / 2;
-  return static_cast<size_t>(num_panels() * words * 64);
-}
+int64_t PackedMatrix::panel_bytes() const { return (dtype_ == WeightDtype::kF32 ? depth() : (in_ + 1) / 2) * 64; }
+
+size_t PackedMatrix::num_bytes() const { return static_cast<size_t>(num_panels() * panel_bytes()); }
 
 const void* PackedMatrix::panel(int64_t panel, int64_t k) const {
-  const int64_t words = dtype_ == WeightDtype::kF32 ? in_ : (in_ + 1) / 2;
-  const int64_t first = dtype_ == WeightDtype::kF32 ? k : k / 2;
-  return data_.get() + (panel * words + first) * 64;
+  return data_.get() + panel * panel_bytes() + k * bytes_of_input(dtype_ == WeightDtype::kF32);
 }
 
 void PackedMatrix::pack(const float* w, int64_t out_stride, int64_t in_stride, float scale) {
   NOREGRET_CHECK(dtype_ == WeightDtype::kF32);
   auto* data = reinterpret_cast<float*>(data_.get());
   for (int64_t o = 0; o < out_; ++o) {
-    float* column = data + o / 16 * in_ * 16 + o % 16;
+    float* column = data + o / 16 * depth() * 16 + o % 16;
     const float* row = w + o * out_stride;
-    for (int64_t i = 0; i < in_; ++i) column[i * 16] = scale * row[i * in_stride];
+    for (int64_t i = 0; i < depth(); ++i) column[i * 16] = scale * row[i * in_stride];
+    for (int64_t i = depth(); i < in_; ++i) column[(i - depth()) * 16 + 8] = scale * row[i * in_stride];
   }
 }
 
@@ -69,6 +81,7 @@ void PackedMatrix::pack(const uint16_t* w) {
 }
 
 void PackedMatrix::unpack(int64_t first_row, int64_t num_rows, float* w) const {
+  NOREGRET_CHECK(!is_halved_);
   for (int64_t o = first_row; o < first_row + num_rows; ++o, w += in_) {
     if (dtype_ == WeightDtype::kF32) {
       const float* column = static_cast<const float*>(panel(o / 16, 0)) + o % 16;
@@ -84,6 +97,7 @@ void PackedMatrix::unpack(int64_t first_row, int64_t num_rows, float* w) const {
 }
 
 PackedMatrix PackedMatrix::transposed(ThreadPool& pool) const {
+  NOREGRET_CHECK(!is_halved_);
   PackedMatrix result(in_, out_, dtype_);
   // A task makes one panel of the result, 16 inputs of this matrix.
   pool.run(result.num_panels(), [&](int64_t task) {
@@ -121,22 +135,114 @@ PackedMatrix PackedMatrix::transposed(ThreadPool& pool) const {
 
 namespace {
 
-// Rows [first_row, + num_rows) of a product for panels [first_panel, + num_panels).
+// A term as threads read it: what it takes of the matrix is here, since matrices lie far from each other in memory.
+struct Step {
+  const std::byte* panels;
+  int64_t panel_bytes;
+  int64_t depth;
+  const float* x;
+  int64_t x_stride;
+  bool is_f32, is_halved, waits;
+
+  explicit Step(const Term& term)
+      : panels(term.matrix->bytes()),
+        panel_bytes(term.matrix->panel_bytes()),
+        depth(term.matrix->depth()),
+        x(term.x),
+        x_stride(term.x_stride),
+        is_f32(term.matrix->dtype() == WeightDtype::kF32),
+        is_halved(term.matrix->is_halved()),
+        waits(term.waits) {}
+
+  // k is even in bf16
+  const void* panel(int64_t panel, int64_t k) const {
+    return panels + panel * panel_bytes + k * bytes_of_input(is_f32);
+  }
+  bool goes_along() const { return is_f32 && !is_halved && depth <= kShort; }
+  // How much of the depth is taken at once.
+  int64_t depth_block() const {
+    const int64_t most = is_f32 ? kDepthBlock : 2 * kDepthBlock;
+    const int64_t num_blocks = (depth + most - 1) / most;
+    return round_up((depth + num_blocks - 1) / num_blocks, 2);
+  }
+};
+
+// A product, or several narrow ones side by side, each of one panel and one step.
+struct Work {
+  std::span<const Product> products;
+  std::span<const Step> steps;
+  int64_t num_panels;
+  int64_t surplus;  // lanes of the last panel that are no outputs
+  bool is_narrow;
+  int64_t num_blocks = 0;
+};
+
+bool is_narrow(const Product& product) {
+  const PackedMatrix& matrix = *product.terms[0].matrix;
+  return product.terms.size() == 1 && !product.adds && matrix.num_panels() == 1 && matrix.dtype() == WeightDtype::kF32;
+}
+bool fit_together(const Step& a, const Step& b) {
+  return a.x == b.x && a.x_stride == b.x_stride && a.depth == b.depth && a.is_halved == b.is_halved &&
+         a.waits == b.waits;
+}
+
+// What a call works out, in memory that calls use again.
+struct Call {
+  std::vector<Step> steps;
+  std::vector<Work> works;
+
+  void begin(std::span<const Product> some, std::span<const Product> others) {
+    size_t num_steps = 0;
+    for (const Product& product : some) num_steps += product.terms.size();
+    for (const Product& product : others) num_steps += product.terms.size();
+    steps.clear();
+    steps.reserve(num_steps);  // spans of them stay valid
+    works.clear();
+  }
+  // The number of works that they become.
+  int64_t add(std::span<const Product> products) {
+    const size_t num_before = works.size();
+    for (size_t i = 0; i < products.size(); ++i) {
+      const Product& product = products[i];
+      const PackedMatrix& matrix = *product.terms[0].matrix;
+      const size_t begin = steps.size();
+      for (const Term& term : product.terms) steps.emplace_back(term);
+      const std::span<const Step> added = std::span(steps).subspan(begin);
+      const bool narrow = is_narrow(product);
+      NOREGRET_CHECK(narrow || std::none_of(added.begin(), added.end(), [](const Step& s) { return s.is_halved; }),
+                     "a narrow matrix is its product's only term");
+      if (narrow && works.size() > num_before) {
+        Work& last = works.back();
+        if (last.is_narrow && last.num_panels < kMostTogether && fit_together(last.steps[0], added[0])) {
+          ++last.num_panels;
+          last.products = {&last.products[0], last.products.size() + 1};
+          last.steps = {&last.steps[0], last.steps.size() + 1};
+          continue;
+        }
+      }
+      const int64_t num_panels = matrix.num_panels();
+      works.push_back({products.subspan(i, 1), added, num_panels, num_panels * 16 - matrix.out(), narrow});
+    }
+    return static_cast<int64_t>(works.size() - num_before);
+  }
+};
+
+// Rows [first_row, + num_rows) of a work for panels [first_panel, + num_panels).
 struct Block {
   int64_t first_row, num_rows, first_panel, num_panels;
   const void* next;                                // a panel that the thread is likely to read after these
-  const std::atomic<int64_t>* num_open = nullptr;  // blocks whose results terms wait for
+  const std::atomic<int64_t>* num_open = nullptr;  // blocks whose results steps wait for
 };
 
-// A term's inputs from `k` on, `count` of them.
+// A step's inputs from `k` on, `count` of them.
 struct Part {
-  const void* panels[kPanelBlock];
+  const void* panels[kLongPanelBlock];
   Tile tile;
 };
-void make_part(const Term& term, const Block& block, int64_t k, int64_t count, Part& part) {
-  for (int64_t p = 0; p < block.num_panels; ++p) part.panels[p] = term.matrix->panel(block.first_panel + p, k);
-  part.tile = {.a = term.x + block.first_row * term.x_stride + k,
-               .a_row = term.x_stride,
+void make_part(const Step& step, const Block& block, int64_t k, int64_t count, Part& part) {
+  for (int64_t p = 0; p < block.num_panels; ++p) part.panels[p] = step.panel(block.first_panel + p, k);
+  part.tile = {.a = step.x + block.first_row * step.x_stride + k,
+               .a_row = step.x_stride,
                .a_k = 1,
                .b = part.panels,
                .b_k = 16,
@@ -148,124 +254,157 @@ void make_part(const Term& term, const Block& block, int64_t k, int64_t count, P
                .adds = false};
 }
 
-bool goes_along(const Term& term) { return term.matrix->dtype() == WeightDtype::kF32 && term.matrix->in() <= kShort; }
-
 // The block into c, which is that of the block's first row and panel.
-void multiply_into(const Product& product, const Block& block, bool adds, float* c, int64_t c_stride) {
-  for (size_t i = 0; i < product.terms.size(); ++i) {
-    const Term& term = product.terms[i];
-    if (term.waits) wait_until_zero(*block.num_open);
-    const PackedMatrix& matrix = *term.matrix;
-    const int64_t most = matrix.dtype() == WeightDtype::kF32 ? kDepthBlock : 2 * kDepthBlock;
-    const int64_t num_depth_blocks = (matrix.in() + most - 1) / most;
-    const int64_t depth = round_up((matrix.in() + num_depth_blocks - 1) / num_depth_blocks, 2);
-    const bool has_more = i + 1 < product.terms.size() && goes_along(product.terms[i + 1]);
-    for (int64_t k = 0; k < matrix.in(); k += depth) {
+void multiply_into(std::span<const Step> steps, const Block& block, bool adds, float* c, int64_t c_stride) {
+  for (size_t i = 0; i < steps.size(); ++i) {
+    const Step& step = steps[i];
+    if (step.waits) wait_until_zero(*block.num_open);
+    const int64_t depth = step.depth_block();
+    const bool has_more = i + 1 < steps.size() && steps[i + 1].goes_along();
+    for (int64_t k = 0; k < step.depth; k += depth) {
       Part part, more;
-      make_part(term, block, k, std::min(depth, matrix.in() - k), part);
+      make_part(step, block, k, std::min(depth, step.depth - k), part);
       part.tile.c = c;
       part.tile.c_row = c_stride;
       part.tile.adds = adds;
-      part.tile.next = k + depth < matrix.in() ? matrix.panel(block.first_panel, k + depth) : block.next;
-      if (has_more && k + depth >= matrix.in()) {
-        const Term& next = product.terms[++i];
+      part.tile.next = k + depth < step.depth ? step.panel(block.first_panel, k + depth) : block.next;
+      if (has_more && k + depth >= step.depth) {
+        const Step& next = steps[++i];
         if (next.waits) wait_until_zero(*block.num_open);
-        make_part(next, block, 0, next.matrix->in(), more);
+        make_part(next, block, 0, next.depth, more);
         part.tile.then = &more.tile;
       }
-      matrix.dtype() == WeightDtype::kF32 ? inner().multiply_f32(part.tile) : inner().multiply_bf16(part.tile);
+      step.is_f32 ? inner().multiply_f32(part.tile) : inner().multiply_bf16(part.tile);
       adds = true;
     }
   }
 }
 
-void multiply_block(const Product& product, Block block) {
+void multiply_narrow(const Work& work, const Block& block) {
+  const Step& step = work.steps[0];
+  if (step.waits) wait_until_zero(*block.num_open);
+  const int64_t depth = step.depth_block();
+  float sums[kRowBlock * kMostTogether * 16];
+  const int64_t stride = work.num_panels * 16;
+  for (int64_t k = 0; k < step.depth; k += depth) {
+    const void* panels[kMostTogether];
+    for (int64_t p = 0; p < work.num_panels; ++p) panels[p] = work.steps[p].panel(0, k);
+    inner().multiply_f32({.a = step.x + block.first_row * step.x_stride + k,
+                          .a_row = step.x_stride,
+                          .a_k = 1,
+                          .b = panels,
+                          .b_k = 16,
+                          .c = sums,
+                          .c_row = stride,
+                          .num_rows = block.num_rows,
+                          .num_panels = work.num_panels,
+                          .k = std::min(depth, step.depth - k),
+                          .adds = k > 0,
+                          .a_half = step.is_halved ? step.depth : 0,
+                          .next = block.next});
+  }
+  for (size_t p = 0; p < work.products.size(); ++p) {
+    const Product& product = work.products[p];
+    const int64_t width = product.terms[0].matrix->out();
+    for (int64_t r = 0; r < block.num_rows; ++r) {
+      const float* from = sums + r * stride + static_cast<int64_t>(p) * 16;
+      float* y = product.y + (block.first_row + r) * product.y_stride;
+      for (int64_t i = 0; i < width; ++i) y[i] = step.is_halved ? from[i] + from[8 + i] : from[i];
+    }
+  }
+}
+
+void multiply_block(const Work& work, Block block) {
+  if (work.is_narrow) return multiply_narrow(work, block);
+  const Product& product = work.products[0];
   float* y = product.y + block.first_row * product.y_stride + block.first_panel * 16;
-  const int64_t out = product.terms[0].matrix->out();
   const int64_t last = block.first_panel + block.num_panels - 1;
-  const int64_t surplus = (last + 1) * 16 - out;
-  if (surplus > 0) {  // the last panel by way of a block that has room for 16
+  if (work.surplus > 0 && last + 1 == work.num_panels) {  // the last panel by way of a block that has room for 16
     --block.num_panels;
     const Block tail = {block.first_row, block.num_rows, last, 1, nullptr, block.num_open};
     float c[kRowBlock * 16];
     float* y_tail = y + block.num_panels * 16;
-    const int64_t width = 16 - surplus;
+    const int64_t width = 16 - work.surplus;
     if (product.adds) {
       std::fill(c, c + tail.num_rows * 16, 0.0f);
       for (int64_t r = 0; r < tail.num_rows; ++r) std::copy_n(y_tail + r * product.y_stride, width, c + r * 16);
     }
-    multiply_into(product, tail, product.adds, c, 16);
+    multiply_into(work.steps, tail, product.adds, c, 16);
     for (int64_t r = 0; r < tail.num_rows; ++r) std::copy_n(c + r * 16, width, y_tail + r * product.y_stride);
   }
-  if (block.num_panels > 0) multiply_into(product, block, product.adds, y, product.y_stride);
+  if (block.num_panels > 0) multiply_into(work.steps, block, product.adds, y, product.y_stride);
 }
 
 }  // namespace
 
 void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> products, std::span<const Product> first) {
   if (num_rows == 0) return;
-  int64_t num_panels = 0, work = 0;
-  for (const std::span<const Product> some : {first, products}) {
-    for (const Product& product : some) {
-      const int64_t panels = product.terms[0].matrix->num_panels();
-      num_panels += panels;
-      for (const Term& term : product.terms) work += panels * 16 * term.matrix->in() * num_rows;
+  thread_local Call call;
+  call.begin(first, products);
+  const int64_t num_first_works = call.add(first);
+  call.add(products);
+  int64_t num_panels = 0, work_size = 0;
+  for (const Work& work : call.works) {
+    num_panels += work.num_panels;
+    for (const Step& step : work.steps) {
+      work_size += (work.is_narrow ? 1 : work.num_panels) * step.panel_bytes / bytes_of_input(step.is_f32) * 16;
     }
   }
+  work_size *= num_rows;
   const int64_t num_row_blocks = (num_rows + kRowBlock - 1) / kRowBlock;
-  const bool has_many_rows = num_rows >= kManyRows && num_row_blocks == 1;
-  int64_t num_tasks = work < kSerialWork ? 1 : pool.num_threads() * kTasksPerThread;
-  if (has_many_rows) num_tasks = std::clamp<int64_t>(work / kTaskWork, 1, num_tasks);
+  const bool has_few_rows = num_rows < kManyRows;
+  const bool has_many_rows = !has_few_rows && num_row_blocks == 1;
+  int64_t num_tasks =
+      work_size < kSerialWork ? 1 : pool.num_threads() * (has_few_rows ? kFewTasksPerThread : kTasksPerThread);
+  if (has_many_rows) num_tasks = std::clamp<int64_t>(work_size / kTaskWork, 1, num_tasks);
   const int64_t unit = has_many_rows ? 1 : 4;  // few rows take so many panels at once
-  const int64_t panel_block =
-      std::min(kPanelBlock, round_up(std::max<int64_t>(1, num_panels * num_row_blocks / num_tasks), unit));
-  const auto num_blocks = [&](const Product& product) {
-    return (product.terms[0].matrix->num_panels() + panel_block - 1) / panel_block;
-  };
-  const auto blocks_of = [&](std::span<const Product> some) {
-    int64_t count = 0;
-    for (const Product& product : some) count += num_blocks(product);
-    return count;
-  };
+  const int64_t panel_block = std::min(has_few_rows ? kLongPanelBlock : kPanelBlock,
+                                       round_up(std::max<int64_t>(1, num_panels * num_row_blocks / num_tasks), unit));
   // `first` come first, so whoever waits does so for what another thread has begun. They are few and may be as large as
   // a task of the others, so every thread gets rows of each.
   struct Tasks {
-    std::span<const Product> products;
+    std::span<const Work> works;
     int64_t per_row, num_row_blocks, row_block;
     int64_t count() const { return per_row * num_row_blocks; }
   };
-  const auto tasks_of = [&](std::span<const Product> some, int64_t row_block) {
-    return Tasks{some, blocks_of(some), (num_rows + row_block - 1) / row_block, row_block};
+  const auto tasks_of = [&](std::span<Work> works, int64_t row_block) {
+    int64_t per_row = 0;
+    for (Work& work : works) {
+      work.num_blocks = work.is_narrow ? 1 : (work.num_panels + panel_block - 1) / panel_block;
+      per_row += work.num_blocks;
+    }
+    return Tasks{works, per_row, (num_rows + row_block - 1) / row_block, row_block};
   };
   const auto shared_among = [&](int64_t parts) { return (num_rows + parts - 1) / parts; };
   const int64_t rows_of_thread = std::max<int64_t>(kManyRows / 2, shared_among(pool.num_threads()));
-  const Tasks of_first = tasks_of(first, has_many_rows ? rows_of_thread : shared_among(num_row_blocks));
-  const Tasks of_products = tasks_of(products, shared_among(num_row_blocks));
+  const std::span<Work> works = call.works;
+  const Tasks of_first =
+      tasks_of(works.first(num_first_works), has_many_rows ? rows_of_thread : shared_among(num_row_blocks));
+  const Tasks of_products = tasks_of(works.subspan(num_first_works), shared_among(num_row_blocks));
   const int64_t num_first = of_first.count(), total = num_first + of_products.count();
   std::atomic<int64_t> num_open = num_first;
   struct Place {
-    const Product* product;
+    const Work* work;
     int64_t first_row, num_rows, first_panel;
   };
   const auto place_of = [&](int64_t task) {
     const Tasks& tasks = task < num_first ? of_first : of_products;
     const int64_t index = task < num_first ? task : task - num_first;
-    const Product* product = tasks.products.data();
+    const Work* work = tasks.works.data();
     int64_t block = index % tasks.per_row;
-    for (; block >= num_blocks(*product); ++product) block -= num_blocks(*product);
+    for (; block >= work->num_blocks; ++work) block -= work->num_blocks;
     const int64_t first_row = index / tasks.per_row * tasks.row_block;
-    return Place{product, first_row, std::min(tasks.row_block, num_rows - first_row), block * panel_block};
+    return Place{work, first_row, std::min(tasks.row_block, num_rows - first_row), block * panel_block};
   };
   const auto run_block = [&](int64_t task) {
-    const auto [product, first_row, rows, first_panel] = place_of(task);
+    const auto [work, first_row, rows, first_panel] = place_of(task);
     const void* next = nullptr;
     if (task + pool.num_threads() < total) {  // if the threads take turns
       const Place later = place_of(task + pool.num_threads());
-      next = later.product->terms[0].matrix->panel(later.first_panel, 0);
+      next = later.work->steps[0].panel(later.first_panel, 0);
     }
-    multiply_block(*product,
-                   {first_row, rows, first_panel,
-                    std::min(panel_block, product->terms[0].matrix->num_panels() - first_panel), next, &num_open});
+    multiply_block(
+        *work, {first_row, rows, first_panel, std::min(panel_block, work->num_panels - first_panel), next, &num_open});
     if (task < num_first) num_open.fetch_sub(1, std::memory_order_release);
   };
   if (num_tasks == 1) {

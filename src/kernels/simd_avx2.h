@@ -14,6 +14,7 @@ struct F16 {
 };
 
 NOREGRET_INLINE F16 set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+NOREGRET_INLINE F16 set2(float x, float y) { return {_mm256_set1_ps(x), _mm256_set1_ps(y)}; }
 NOREGRET_INLINE F16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 NOREGRET_INLINE void store(float* p, F16 a) {
   _mm256_storeu_ps(p, a.lo);

@@ -14,6 +14,10 @@ struct F16 {
 };
 
 NOREGRET_INLINE F16 set1(float x) { return {_mm512_set1_ps(x)}; }
+// x in the first eight lanes, y in the others
+NOREGRET_INLINE F16 set2(float x, float y) {
+  return {_mm512_mask_broadcastss_ps(_mm512_set1_ps(x), 0xff00, _mm_set_ss(y))};
+}
 NOREGRET_INLINE F16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
 NOREGRET_INLINE void store(float* p, F16 a) { _mm512_storeu_ps(p, a.v); }
 NOREGRET_INLINE F16 fma(F16 a, F16 b, F16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }

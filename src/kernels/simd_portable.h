@@ -20,6 +20,9 @@ NOREGRET_INLINE F16 lanes(const Op& op) {
 NOREGRET_INLINE F16 set1(float x) {
   return lanes([=](int) { return x; });
 }
+NOREGRET_INLINE F16 set2(float x, float y) {
+  return lanes([=](int i) { return i < 8 ? x : y; });
+}
 NOREGRET_INLINE F16 load(const float* p) {
   return lanes([=](int i) { return p[i]; });
 }

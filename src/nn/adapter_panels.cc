@@ -13,9 +13,9 @@ const AdapterPanels& panels_of(const Adapter::LowRank& low_rank) {
   const int64_t out = low_rank.b.size(0);
   if (low_rank.panels == nullptr) {
     low_rank.panels = std::make_shared<AdapterPanels>();
-    low_rank.panels->shrink = PackedMatrix(rank, in, WeightDtype::kF32);
+    low_rank.panels->shrink = PackedMatrix::narrow(rank, in);
     low_rank.panels->expand = PackedMatrix(out, rank, WeightDtype::kF32);
-    low_rank.panels->grad_shrink = PackedMatrix(rank, out, WeightDtype::kF32);
+    low_rank.panels->grad_shrink = PackedMatrix::narrow(rank, out);
     low_rank.panels->grad_expand = PackedMatrix(in, rank, WeightDtype::kF32);
   }
   AdapterPanels& panels = *low_rank.panels;

@@ -26,9 +26,10 @@ struct LowRankSlot {
   float* z;        // [rows, stride]
 };
 
-std::vector<LowRankSlot> low_rank_slots(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows,
-                                        Workspace& memory) {
-  std::vector<LowRankSlot> found;
+// Ordered by slot.
+void find_low_ranks(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, Workspace& memory,
+                    std::vector<LowRankSlot>& found) {
+  found.clear();
   int64_t size = 0;
   for (size_t i = 0; i < slots.size(); ++i) {
     for (const Adapter* adapter : stack) {
@@ -43,14 +44,42 @@ std::vector<LowRankSlot> low_rank_slots(const AdapterStack& stack, std::span<con
     entry.z = z;
     z += num_rows * entry.stride;
   }
-  return found;
 }
 
-// z = x A^T at each slot.
-void add_shrinks(std::span<const LowRankSlot> low_rank, const float* x, std::vector<Product>& products) {
-  for (const LowRankSlot& entry : low_rank)
-    products.push_back({entry.z, entry.stride, false, {{&entry.panels->shrink, x, entry.panels->shrink.in()}}});
-}
+// Products and their terms, in memory that calls use again.
+class Products {
+ public:
+  explicit Products(size_t most_terms) {
+    memory.terms.clear();
+    memory.terms.reserve(most_terms);  // products' spans of them stay valid
+    memory.products.clear();
+    memory.first.clear();
+  }
+  // The term after the last; the products take those that are new since the one before.
+  void add_term(const Term& term) { memory.terms.push_back(term); }
+  void add_product(float* y, int64_t y_stride) { memory.products.push_back({y, y_stride, false, new_terms()}); }
+  // z = x A^T
+  void add_first(const LowRankSlot& entry, const PackedMatrix& panels, const float* x) {
+    add_term({&panels, x, panels.in()});
+    memory.first.push_back({entry.z, entry.stride, false, new_terms()});
+  }
+  void multiply(int64_t num_rows) { kernels::multiply(cpu_pool(), num_rows, memory.products, memory.first); }
+
+ private:
+  std::span<const Term> new_terms() {
+    const std::span<const Term> terms = std::span(memory.terms).subspan(num_taken_);
+    num_taken_ = memory.terms.size();
+    return terms;
+  }
+
+  struct Memory {
+    std::vector<Term> terms;
+    std::vector<Product> products, first;
+  };
+  static thread_local Memory memory;
+  size_t num_taken_ = 0;
+};
+thread_local Products::Memory Products::memory;
 
 }  // namespace
 
@@ -79,29 +108,31 @@ void list_trained(const Linear& linear, const AdapterStack& stack, int64_t site,
 // what they add to is at hand.
 void forward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
                      Workspace& memory) {
-  const std::vector<LowRankSlot> low_rank = low_rank_slots(stack, slots, num_rows, memory);
-  std::vector<Product> products, shrinks;
-  for (const LinearSlot& slot : slots) {
-    const PackedMatrix& panels = slot.linear->panels();
-    products.push_back({slot.y, panels.out(), false, {{&panels, x, panels.in()}}});
+  thread_local std::vector<LowRankSlot> low_rank;
+  find_low_ranks(stack, slots, num_rows, memory, low_rank);
+  Products products(slots.size() + 2 * low_rank.size());
+  size_t next = 0;
+  for (size_t i = 0; i < slots.size(); ++i) {
+    const PackedMatrix& panels = slots[i].linear->panels();
+    products.add_term({&panels, x, panels.in()});
+    for (; next < low_rank.size() && low_rank[next].slot == i; ++next)
+      products.add_term({&low_rank[next].panels->expand, low_rank[next].z, low_rank[next].stride, true});
+    products.add_product(slots[i].y, panels.out());
   }
-  for (const LowRankSlot& entry : low_rank)
-    products[entry.slot].terms.push_back({&entry.panels->expand, entry.z, entry.stride, true});
-  add_shrinks(low_rank, x, shrinks);
-  multiply(cpu_pool(), num_rows, products, shrinks);
+  for (const LowRankSlot& entry : low_rank) products.add_first(entry, entry.panels->shrink, x);
+  products.multiply(num_rows);
 }
 
 void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
                       float* grad_x, bool keeps_transposed, Gradients& gradients) {
   Workspace memory, grad_memory;
-  const std::vector<LowRankSlot> low_rank = low_rank_slots(stack, slots, num_rows, memory);
-  std::vector<LowRankSlot> grad_z = low_rank_slots(stack, slots, num_rows, grad_memory);
+  std::vector<LowRankSlot> low_rank, grad_z;
+  find_low_ranks(stack, slots, num_rows, memory, low_rank);
+  find_low_ranks(stack, slots, num_rows, grad_memory, grad_z);
   std::vector<PackedMatrix> transposed;
   transposed.reserve(slots.size());
-  std::vector<Product> products, first;
+  Products products(slots.size() + 3 * low_rank.size());
   if (grad_x != nullptr) {
-    products.push_back({grad_x, 0, false, {}});
-    Product& product = products.back();
     for (const LinearSlot& slot : slots) {
       const PackedMatrix* panels;
       if (keeps_transposed) {
@@ -110,17 +141,15 @@ void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slo
         transposed.push_back(slot.linear->panels().transposed(cpu_pool()));
         panels = &transposed.back();
       }
-      product.y_stride = panels->out();
-      product.terms.push_back({panels, slot.y, panels->in()});
+      products.add_term({panels, slot.y, panels->in()});
     }
+    for (const LowRankSlot& entry : grad_z)
+      products.add_term({&entry.panels->grad_expand, entry.z, entry.stride, true});
+    products.add_product(grad_x, slots[0].linear->in());
   }
-  add_shrinks(low_rank, x, first);
-  for (const LowRankSlot& entry : grad_z) {
-    const PackedMatrix& panels = entry.panels->grad_shrink;
-    first.push_back({entry.z, entry.stride, false, {{&panels, slots[entry.slot].y, panels.in()}}});
-    if (grad_x != nullptr) products[0].terms.push_back({&entry.panels->grad_expand, entry.z, entry.stride, true});
-  }
-  multiply(cpu_pool(), num_rows, products, first);
+  for (const LowRankSlot& entry : low_rank) products.add_first(entry, entry.panels->shrink, x);
+  for (const LowRankSlot& entry : grad_z) products.add_first(entry, entry.panels->grad_shrink, slots[entry.slot].y);
+  products.multiply(num_rows);
 
   // dW = dY^T X; dA = dZ^T X; dB = s dY^T Z, by way of rows that are as long as Z's.
   std::vector<Outer> outers;

@@ -23,6 +23,12 @@ inline Weight make_weight(int64_t out, int64_t in, WeightDtype dtype, uint64_t s
   return weight;
 }
 
+inline Weight make_narrow(int64_t out, int64_t in, uint64_t seed) {
+  Weight weight{random_values(out * in, seed), PackedMatrix::narrow(out, in)};
+  weight.packed.pack(weight.rows.data(), in, 1);
+  return weight;
+}
+
 // Rows of `size` that lie `stride` apart; what lies between them is `gap`.
 inline std::vector<float> with_stride(const std::vector<float>& dense, int64_t size, int64_t stride, float gap) {
   const int64_t num_rows = size > 0 ? static_cast<int64_t>(dense.size()) / size : 0;
@@ -40,6 +46,12 @@ struct Chain {
     exact += product;
     magnitude += std::abs(product);
     ++length;
+  }
+  void join(const Chain& other) {
+    value += other.value;
+    exact += other.exact;
+    magnitude += other.magnitude;
+    length += other.length + 1;
   }
   void expect_is(float result, const std::string& what) const {
     ASSERT_NEAR(result, exact, static_cast<double>(length) * kRounding * magnitude) << what;

@@ -1,5 +1,6 @@
 #include "noregret/kernels/matrix.h"
 
+#include <array>
 #include <stdexcept>
 
 #include "tests/kernels/matrix_cases.h"
@@ -23,12 +24,13 @@ std::vector<float> product_of(ThreadPool& pool, int64_t num_rows, const std::vec
                                      out, out + gap, kCanary);
   y.resize(y.size() + 16, kCanary);
   std::vector<std::vector<float>> spread;
-  Product product{y.data(), out + gap, start != nullptr, {}};
+  std::vector<Term> terms;
   for (const Input& input : inputs) {
     const int64_t in = input.weight->packed.in();
     spread.push_back(with_stride(input.x, in, in + gap, kNan));
-    product.terms.push_back({&input.weight->packed, spread.back().data(), in + gap});
+    terms.push_back({&input.weight->packed, spread.back().data(), in + gap});
   }
+  const Product product{y.data(), out + gap, start != nullptr, terms};
   multiply(pool, num_rows, {&product, 1});
   std::vector<float> dense;
   for (size_t i = 0; i < y.size(); ++i) {
@@ -50,7 +52,11 @@ void expect_chains(const std::vector<float>& y, int64_t num_rows, const std::vec
       Chain chain(start ? (*start)[r * out + o] : 0.0f);
       for (const Input& input : inputs) {
         const int64_t in = input.weight->packed.in();
-        for (int64_t i = 0; i < in; ++i) chain.add(input.x[r * in + i], input.weight->rows[o * in + i]);
+        const int64_t middle = input.weight->packed.is_halved() ? in / 2 : in;
+        Chain upper;
+        for (int64_t i = 0; i < in; ++i)
+          (i < middle ? chain : upper).add(input.x[r * in + i], input.weight->rows[o * in + i]);
+        if (middle < in) chain.join(upper);
       }
       ASSERT_NO_FATAL_FAILURE(chain.expect_is(y[r * out + o], cat("row ", r, ", output ", o)));
     }
@@ -101,6 +107,43 @@ TEST(Multiply, ARowDependsOnNothingElse) {
   }
 }
 
+TEST(Multiply, NarrowOutputsAreTheSumOfTwoChains) {
+  for (const int64_t out : {1, 5, 8, 9}) {
+    for (const int64_t in : {1, 2, 6, 511, 1410}) {
+      const Weight weight = make_narrow(out, in, 37);
+      EXPECT_EQ(weight.packed.is_halved(), out <= 8 && in % 2 == 0);
+      const std::vector<float> x = random_values(200 * in, 38);
+      std::vector<float> all;
+      {
+        const ForcedIsa portable(Isa::kPortable);
+        ThreadPool one(1);
+        all = product_of(one, 200, {{&weight, x}}, nullptr, 0);
+        ASSERT_NO_FATAL_FAILURE(expect_chains(all, 200, {{&weight, x}}, nullptr)) << out << " x " << in;
+      }
+      for_each_setting([&, out = out, in = in](ThreadPool& pool) {
+        for (const int64_t num_rows : {1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 16, 40, 97, 200}) {
+          const std::vector<Input> inputs = {{&weight, {x.begin(), x.begin() + num_rows * in}}};
+          expect_same_bits(product_of(pool, num_rows, inputs, nullptr, 5), std::span(all).first(num_rows * out),
+                           cat(num_rows, " rows, ", out, " x ", in));
+        }
+      });
+    }
+  }
+}
+
+TEST(Multiply, ANarrowMatrixIsItsProductsOnlyTerm) {
+  ThreadPool pool(1);
+  const Weight narrow = make_narrow(8, 6, 39), wide = make_weight(8, 6, WeightDtype::kF32, 40);
+  const std::vector<float> x = random_values(6, 41);
+  std::vector<float> y(8);
+  const Term terms[] = {{&narrow.packed, x.data(), 6}, {&wide.packed, x.data(), 6}, {&narrow.packed, x.data(), 6}};
+  const std::span<const Term> all = terms;
+  for (const auto& [adds, some] : {std::pair{true, all.first(1)}, {false, all.first(2)}, {false, all.subspan(1)}}) {
+    const Product product = {y.data(), 8, adds, some};
+    EXPECT_THROW(multiply(pool, 1, {&product, 1}), std::logic_error);
+  }
+}
+
 TEST(Multiply, TermsGoOnInOneChain) {
   ThreadPool pool(3);
   const Weight base = make_weight(37, 515, WeightDtype::kBf16, 41);
@@ -140,12 +183,14 @@ TEST(Multiply, ProductsOfOneCallAreThoseOfTheirOwnCalls) {
     }
     const std::vector<float> together = same_in_all_settings([&](ThreadPool& pool) {
       std::vector<float> y(expected.size() + 16, kCanary);
+      std::vector<std::array<Term, 2>> terms;
+      for (size_t i = 0; i < outs.size(); ++i)
+        terms.push_back({Term{&weights[i].packed, x.data(), 65}, Term{&adapters[i].packed, low.data(), 4}});
       std::vector<Product> products;
       float* next = y.data();
       for (size_t i = 0; i < outs.size(); ++i) {
         std::fill_n(next, num_rows * outs[i], i % 3 == 0 ? 0.5f : kNan);
-        products.push_back({next, outs[i], i % 3 == 0, {{&weights[i].packed, x.data(), 65}}});
-        if (i % 2 == 1) products.back().terms.push_back({&adapters[i].packed, low.data(), 4});
+        products.push_back({next, outs[i], i % 3 == 0, std::span(terms[i]).first(1 + i % 2)});
         next += num_rows * outs[i];
       }
       multiply(pool, num_rows, products);
@@ -157,39 +202,47 @@ TEST(Multiply, ProductsOfOneCallAreThoseOfTheirOwnCalls) {
   }
 }
 
-// x W^T + (x A^T) B^T at two linears of one x: as three calls one after the other, and with first halves made first.
+// x W^T + (x A^T) B^T at linears of one x and of another: as three calls one after the other, and with first halves
+// made first, narrow ones side by side.
 TEST(Multiply, TermsThatWaitReadWhatIsMadeFirst) {
   constexpr int64_t kIn = 800, kRank = 8, kStride = 16;
-  const int64_t outs[] = {333, 48};
+  const std::vector<int64_t> outs = {333, 48, 16, 20, 7, 64, 90, 33};
+  const size_t num_sites = outs.size();
   std::vector<Weight> bases, shrinks, expands;
-  for (size_t i = 0; i < 2; ++i) {
-    bases.push_back(make_weight(outs[i], kIn, kDtypes[i], 71 + i));
-    shrinks.push_back(make_weight(kStride, kIn, WeightDtype::kF32, 73 + i));
-    expands.push_back(make_weight(outs[i], kRank, WeightDtype::kF32, 75 + i));
+  for (size_t i = 0; i < num_sites; ++i) {
+    bases.push_back(make_weight(outs[i], kIn, kDtypes[i % 2], 100 + i));
+    const bool is_wide = i == 6;
+    shrinks.push_back(is_wide ? make_weight(kStride + 1, kIn, WeightDtype::kF32, 120 + i)
+                              : make_narrow(kRank, kIn, 120 + i));
+    expands.push_back(make_weight(outs[i], kRank, WeightDtype::kF32, 140 + i));
   }
   for (const int64_t num_rows : {1, 5, 17, 40, 200}) {
-    const std::vector<float> x = random_values(num_rows * kIn, 77);
+    const std::vector<float> inputs[] = {random_values(num_rows * kIn, 77), random_values(num_rows * kIn, 78)};
     const auto run = [&](ThreadPool& pool, bool in_one_call) {
-      std::vector<float> z(static_cast<size_t>(2 * num_rows * kStride), kNan);
-      std::vector<float> y(static_cast<size_t>(num_rows * (outs[0] + outs[1])), kNan);
+      std::vector<std::vector<float>> z, y;
+      std::vector<std::array<Term, 3>> terms;
       std::vector<Product> first, products;
-      for (size_t i = 0; i < 2; ++i) {
-        float* low = z.data() + static_cast<int64_t>(i) * num_rows * kStride;
-        float* high = y.data() + static_cast<int64_t>(i) * num_rows * outs[0];
-        first.push_back({low, kStride, false, {{&shrinks[i].packed, x.data(), kIn}}});
-        products.push_back({high, outs[i], false, {{&bases[i].packed, x.data(), kIn}}});
-        const Term expand = {&expands[i].packed, low, kStride, in_one_call};
-        if (in_one_call) {
-          products.back().terms.push_back(expand);
-          continue;
-        }
+      terms.reserve(num_sites);
+      for (size_t i = 0; i < num_sites; ++i) {
+        const int64_t width = shrinks[i].packed.out() + 8;
+        z.emplace_back(static_cast<size_t>(num_rows * width), kNan);
+        y.emplace_back(static_cast<size_t>(num_rows * outs[i]), kNan);
+        const float* x = inputs[i == 5 ? 1 : 0].data();
+        terms.push_back({Term{&shrinks[i].packed, x, kIn}, Term{&bases[i].packed, x, kIn},
+                         Term{&expands[i].packed, z[i].data(), width, in_one_call}});
+        const std::span<const Term> all = terms.back();
+        first.push_back({z[i].data(), width, false, all.first(1)});
+        products.push_back({y[i].data(), outs[i], false, all.subspan(1, in_one_call ? 2 : 1)});
+        if (in_one_call) continue;
         multiply(pool, num_rows, {&first[i], 1});
         multiply(pool, num_rows, {&products[i], 1});
-        const Product rest = {high, outs[i], true, {expand}};
+        const Product rest = {y[i].data(), outs[i], true, all.subspan(2)};
         multiply(pool, num_rows, {&rest, 1});
       }
       if (in_one_call) multiply(pool, num_rows, products, first);
-      return y;
+      std::vector<float> together;
+      for (const std::vector<float>& part : y) together.insert(together.end(), part.begin(), part.end());
+      return together;
     };
     ThreadPool one(1);
     const std::vector<float> apart = run(one, false);

@@ -165,6 +165,7 @@ TEST(PackedMatrix, BadUseIsABug) {
   const std::vector<uint16_t> bits(4);
   EXPECT_THROW(PackedMatrix(2, 2, WeightDtype::kBf16).pack(w.data(), 2, 1), std::logic_error);
   EXPECT_THROW(PackedMatrix(2, 2, WeightDtype::kF32).pack(bits.data()), std::logic_error);
+  EXPECT_THROW(PackedMatrix::narrow(2, 2).unpack(0, 2, std::vector<float>(4).data()), std::logic_error);
 }
 
 TEST(PackedMatrix, MovesWithItsValues) {

@@ -6,9 +6,9 @@
 // CPU kernels: plain pointers and sizes, f32 sums, no LibTorch.
 //
 // Exactness. Every value is a fixed sequence of IEEE operations: products are summed by one chain of fused
-// multiply-adds in ascending order; sums along a row are 16 partial sums (element i goes to sum i mod 16) joined by one
-// tree. So a row's result does not depend on the other rows, on blocking, on the number of threads or on the
-// instruction set.
+// multiply-adds in ascending order (of narrow matrices by two, of half the inputs each); sums along a row are 16
+// partial sums (element i goes to sum i mod 16) joined by one tree. So a row's result does not depend on the other
+// rows, on blocking, on the number of threads or on the instruction set.
 namespace noregret::kernels {
 
 enum class Isa { kPortable, kAvx2, kAvx512 };

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <vector>
 
 #include "noregret/kernels/thread_pool.h"
 
@@ -20,6 +19,10 @@ class PackedMatrix {
  public:
   PackedMatrix() = default;
   PackedMatrix(int64_t out, int64_t in, WeightDtype dtype);
+  // f32, for a product of one term that adds to nothing. Of up to eight outputs and an even number of inputs, the lanes
+  // that would be zeros hold the second half of the inputs; an output is then the sum of the two halves' chains. Other
+  // sizes are as above.
+  static PackedMatrix narrow(int64_t out, int64_t in);
 
   // element (o, i) = scale * w[o * out_stride + i * in_stride]; f32 only
   void pack(const float* w, int64_t out_stride, int64_t in_stride, float scale = 1.0f);
@@ -31,12 +34,16 @@ class PackedMatrix {
   int64_t in() const { return in_; }
   WeightDtype dtype() const { return dtype_; }
   int64_t num_panels() const { return (out_ + 15) / 16; }
+  bool is_halved() const { return is_halved_; }
+  int64_t depth() const { return is_halved_ ? in_ / 2 : in_; }  // inputs that follow each other in a panel
   // Input `k` of a panel; k is even in bf16.
   const void* panel(int64_t panel, int64_t k) const;
+  int64_t panel_bytes() const;
   size_t num_bytes() const;
   const std::byte* bytes() const { return data_.get(); }
 
  private:
+  PackedMatrix(int64_t out, int64_t in, WeightDtype dtype, bool is_halved);
   struct Free {
     void operator()(std::byte* p) const;
   };
@@ -44,6 +51,7 @@ class PackedMatrix {
   int64_t out_ = 0;
   int64_t in_ = 0;
   WeightDtype dtype_ = WeightDtype::kF32;
+  bool is_halved_ = false;
 };
 
 // One summand of a product: x [rows, in] times the matrix's transpose.
@@ -53,12 +61,13 @@ struct Term {
   int64_t x_stride;
   bool waits = false;  // x is the result of a product that is made first
 };
-// y [rows, out] = (adds: y +) the terms in order, each output one chain of FMAs through all of them.
+// y [rows, out] = (adds: y +) the terms in order, each output one chain of FMAs through all of them
+// (of a narrow matrix the sum of two).
 struct Product {
   float* y;
   int64_t y_stride;
   bool adds;
-  std::vector<Term> terms;  // at least one; of one `out`
+  std::span<const Term> terms;  // at least one; of one `out`
 };
 // `first` are made before any term that waits is taken up, with the same call of the threads: a low-rank path's first
 // half, which its second goes on from.
