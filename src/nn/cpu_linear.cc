@@ -50,25 +50,25 @@ void find_low_ranks(const AdapterStack& stack, std::span<const LinearSlot> slots
 class Products {
  public:
   explicit Products(size_t most_terms) {
-    memory.terms.clear();
-    memory.terms.reserve(most_terms);  // products' spans of them stay valid
-    memory.products.clear();
-    memory.first.clear();
+    memory_.terms.clear();
+    memory_.terms.reserve(most_terms);  // products' spans of them stay valid
+    memory_.products.clear();
+    memory_.first.clear();
   }
   // The term after the last; the products take those that are new since the one before.
-  void add_term(const Term& term) { memory.terms.push_back(term); }
-  void add_product(float* y, int64_t y_stride) { memory.products.push_back({y, y_stride, false, new_terms()}); }
+  void add_term(const Term& term) { memory_.terms.push_back(term); }
+  void add_product(float* y, int64_t y_stride) { memory_.products.push_back({y, y_stride, false, new_terms()}); }
   // z = x A^T
   void add_first(const LowRankSlot& entry, const PackedMatrix& panels, const float* x) {
     add_term({&panels, x, panels.in()});
-    memory.first.push_back({entry.z, entry.stride, false, new_terms()});
+    memory_.first.push_back({entry.z, entry.stride, false, new_terms()});
   }
-  void multiply(int64_t num_rows) { kernels::multiply(cpu_pool(), num_rows, memory.products, memory.first); }
+  void multiply(int64_t num_rows) { kernels::multiply(cpu_pool(), num_rows, memory_.products, memory_.first); }
 
  private:
   std::span<const Term> new_terms() {
-    const std::span<const Term> terms = std::span(memory.terms).subspan(num_taken_);
-    num_taken_ = memory.terms.size();
+    const std::span<const Term> terms = std::span(memory_.terms).subspan(num_taken_);
+    num_taken_ = memory_.terms.size();
     return terms;
   }
 
@@ -76,10 +76,10 @@ class Products {
     std::vector<Term> terms;
     std::vector<Product> products, first;
   };
-  static thread_local Memory memory;
+  static thread_local Memory memory_;
   size_t num_taken_ = 0;
 };
-thread_local Products::Memory Products::memory;
+thread_local Products::Memory Products::memory_;
 
 }  // namespace
 
