@@ -39,6 +39,7 @@ class PackedMatrix {
   // Input `k` of a panel; k is even in bf16.
   const void* panel(int64_t panel, int64_t k) const;
   int64_t panel_bytes() const;
+  int64_t input_bytes() const { return dtype_ == WeightDtype::kF32 ? 64 : 32; }  // of one input in a panel
   size_t num_bytes() const;
   const std::byte* bytes() const { return data_.get(); }
 

@@ -1,0 +1,117 @@
+#include <algorithm>
+#include <bit>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "noregret/base/check.h"
+#include "noregret/kernels/matrix.h"
+
+namespace noregret::kernels {
+namespace {
+
+float from_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
+
+}  // namespace
+
+void PackedMatrix::Free::operator()(std::byte* p) const { std::free(p); }
+
+PackedMatrix::PackedMatrix(int64_t out, int64_t in, WeightDtype dtype) : PackedMatrix(out, in, dtype, false) {}
+
+PackedMatrix PackedMatrix::narrow(int64_t out, int64_t in) {
+  return {out, in, WeightDtype::kF32, out <= 8 && in % 2 == 0};
+}
+
+PackedMatrix::PackedMatrix(int64_t out, int64_t in, WeightDtype dtype, bool is_halved)
+    : out_(out), in_(in), dtype_(dtype), is_halved_(is_halved) {
+  NOREGRET_CHECK(out > 0 && in > 0, out, " x ", in);
+  const size_t size = num_bytes();  // a multiple of 64
+  data_.reset(static_cast<std::byte*>(std::aligned_alloc(64, size)));
+  if (!data_) throw std::bad_alloc();
+  std::memset(data_.get(), 0, size);
+}
+
+int64_t PackedMatrix::panel_bytes() const { return (dtype_ == WeightDtype::kF32 ? depth() : (in_ + 1) / 2) * 64; }
+
+size_t PackedMatrix::num_bytes() const { return static_cast<size_t>(num_panels() * panel_bytes()); }
+
+const void* PackedMatrix::panel(int64_t panel, int64_t k) const {
+  return data_.get() + panel * panel_bytes() + k * input_bytes();
+}
+
+void PackedMatrix::pack(const float* w, int64_t out_stride, int64_t in_stride, float scale) {
+  NOREGRET_CHECK(dtype_ == WeightDtype::kF32);
+  auto* data = reinterpret_cast<float*>(data_.get());
+  for (int64_t o = 0; o < out_; ++o) {
+    float* column = data + o / 16 * depth() * 16 + o % 16;
+    const float* row = w + o * out_stride;
+    for (int64_t i = 0; i < depth(); ++i) column[i * 16] = scale * row[i * in_stride];
+    for (int64_t i = depth(); i < in_; ++i) column[(i - depth()) * 16 + 8] = scale * row[i * in_stride];
+  }
+}
+
+void PackedMatrix::pack(const uint16_t* w) {
+  NOREGRET_CHECK(dtype_ == WeightDtype::kBf16);
+  auto* data = reinterpret_cast<uint16_t*>(data_.get());
+  const int64_t words = (in_ + 1) / 2;
+  for (int64_t o = 0; o < out_; ++o) {
+    uint16_t* column = data + (o / 16 * words * 16 + o % 16) * 2;
+    const uint16_t* row = w + o * in_;
+    for (int64_t i = 0; i < in_; ++i) column[i / 2 * 32 + i % 2] = row[i];
+  }
+}
+
+void PackedMatrix::unpack(int64_t first_row, int64_t num_rows, float* w) const {
+  NOREGRET_CHECK(!is_halved_);
+  for (int64_t o = first_row; o < first_row + num_rows; ++o, w += in_) {
+    if (dtype_ == WeightDtype::kF32) {
+      const float* column = static_cast<const float*>(panel(o / 16, 0)) + o % 16;
+      for (int64_t i = 0; i < in_; ++i) w[i] = column[i * 16];
+    } else {
+      const uint32_t* column = static_cast<const uint32_t*>(panel(o / 16, 0)) + o % 16;
+      for (int64_t i = 0; i < in_; ++i) {
+        const uint32_t pair = column[i / 2 * 16];
+        w[i] = from_bits(i % 2 == 0 ? pair << 16 : pair & 0xffff0000u);
+      }
+    }
+  }
+}
+
+PackedMatrix PackedMatrix::transposed(ThreadPool& pool) const {
+  NOREGRET_CHECK(!is_halved_);
+  PackedMatrix result(in_, out_, dtype_);
+  // A task makes one panel of the result, 16 inputs of this matrix.
+  pool.run(result.num_panels(), [&](int64_t task) {
+    const int64_t first = task * 16;
+    const int64_t count = std::min<int64_t>(16, in_ - first);
+    if (dtype_ == WeightDtype::kF32) {
+      auto* to = static_cast<float*>(const_cast<void*>(result.panel(task, 0)));
+      for (int64_t p = 0; p < num_panels(); ++p) {
+        const auto* from = static_cast<const float*>(panel(p, first));
+        const int64_t num_out = std::min<int64_t>(16, out_ - p * 16);
+        for (int64_t o = 0; o < num_out; ++o) {
+          for (int64_t i = 0; i < count; ++i) to[(p * 16 + o) * 16 + i] = from[i * 16 + o];
+        }
+      }
+    } else {
+      auto* to = static_cast<uint32_t*>(const_cast<void*>(result.panel(task, 0)));
+      for (int64_t p = 0; p < num_panels(); ++p) {
+        const auto* from = static_cast<const uint32_t*>(panel(p, first));
+        // A word holds two inputs of one output here, and two outputs of one input there. Outputs beyond the last are
+        // 0.
+        for (int64_t pair = 0; pair < 8 && p * 16 + pair * 2 < out_; ++pair) {
+          uint32_t* row = to + (p * 8 + pair) * 16;
+          for (int64_t i = 0; i < count; i += 2) {
+            const uint32_t a = from[i / 2 * 16 + pair * 2];
+            const uint32_t b = from[i / 2 * 16 + pair * 2 + 1];
+            row[i] = (a & 0xffff) | b << 16;
+            row[i + 1] = a >> 16 | (b & 0xffff0000u);
+          }
+        }
+      }
+    }
+  });
+  return result;
+}
+
+}  // namespace noregret::kernels
