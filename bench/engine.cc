@@ -38,6 +38,10 @@ void add_generate(CLI::App& app, GenerateArgs& args) {
   verb.add_option("--lengths", args.lengths, "new tokens of each completion, comma-separated")->delimiter(',');
   verb.add_option("--max-batch", args.max_batch, "sequences that decode together")->check(CLI::Range(1, 1 << 16));
   verb.add_flag("--sample", args.samples, "at temperature 1; else greedy");
+  verb.add_option(
+          "--turn-seconds", args.turn_seconds,
+          "then goes on with the adapter and without in turns for so long, at least two pairs, and tells what it costs")
+      ->check(CLI::Range(0.0, 3600.0));
 }
 
 void add_learn(CLI::App& app, LearnArgs& args) {

@@ -1,6 +1,6 @@
 """The table of goals: which figures are compared, and what holds."""
 
-from runner import Failed, table
+from runner import Failed, median, table
 
 MODELS = ("tiny-llama", "smollm2-135m")
 
@@ -52,8 +52,10 @@ def memory(sides):
 
 
 def adapter(sides):
-    off, on = sides["ours"].value("tokens_per_s"), sides["ours, adapter"].value("tokens_per_s")
-    return 100 * (off / on - 1), f"{on:.1f} tok/s on", f"{off:.1f} tok/s off"
+    turns = [result["turns"] for result in sides["ours, adapter"].chosen()]
+    pairs = sum(turn["pairs"] for turn in turns)
+    on, off = (median([turn[key] for turn in turns]) for key in ("seconds_on", "seconds_off"))
+    return median([turn["slower_by_percent"] for turn in turns]), f"{on:.4f} s on, {pairs} pairs", f"{off:.4f} s off"
 
 
 def exactness(sides):

@@ -97,14 +97,19 @@ std::vector<std::vector<int64_t>> ids_of(const Common& common, const Json& input
   return lists;
 }
 
+double seconds_of(at::Device device, const std::function<void()>& work) {
+  const Stopwatch watch;
+  work();
+  synchronize(device);
+  return watch.seconds();
+}
+
 std::vector<double> timed(const Common& common, const std::function<void()>& work) {
   const at::Device device = parse_device(common.device);
   std::vector<double> seconds;
   for (int64_t i = 0; i < common.warmup + common.repeat; ++i) {
-    const Stopwatch watch;
-    work();
-    synchronize(device);
-    if (i >= common.warmup) seconds.push_back(watch.seconds());
+    const double taken = seconds_of(device, work);
+    if (i >= common.warmup) seconds.push_back(taken);
   }
   return seconds;
 }

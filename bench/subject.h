@@ -37,7 +37,9 @@ std::vector<std::vector<int64_t>> ids_of(const Common& common, const Json& input
                                          int64_t length);
 Rng random_stream(const Common& common, int64_t idx);
 
-// Seconds of each call after `warmup` ones, until the device has done the work.
+// Seconds until the device has done the work.
+double seconds_of(at::Device device, const std::function<void()>& work);
+// Of each call after `warmup` ones.
 std::vector<double> timed(const Common& common, const std::function<void()>& work);
 
 // The first keys of a result.

@@ -31,7 +31,8 @@ struct GenerateArgs : Common {
   int64_t new_tokens = 128;
   std::vector<int64_t> lengths;  // of each completion, instead of new_tokens
   int64_t max_batch = 64;
-  bool samples = false;  // temperature 1; else greedy
+  bool samples = false;       // temperature 1; else greedy
+  double turn_seconds = 0.0;  // after that, with the adapter and without in turns for so long
 };
 Json run_generate(const GenerateArgs& args);
 
