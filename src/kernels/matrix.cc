@@ -233,9 +233,7 @@ void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> produ
   int64_t num_panels = 0, work_size = 0;
   for (const Work& work : call.works) {
     num_panels += work.num_panels;
-    for (const Step& step : work.steps) {
-      work_size += (work.is_narrow ? 1 : work.num_panels) * step.panel_bytes / step.input_bytes * 16;
-    }
+    for (const Step& step : work.steps) work_size += (work.is_narrow ? 1 : work.num_panels) * step.depth * 16;
   }
   work_size *= num_rows;
   const int64_t num_row_blocks = (num_rows + kRowBlock - 1) / kRowBlock;

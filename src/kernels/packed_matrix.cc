@@ -12,9 +12,16 @@ namespace {
 
 float from_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
 
-}  // namespace
+// `size` is a multiple of 64.
+std::shared_ptr<std::byte> zeros(int64_t size) {
+  std::shared_ptr<std::byte> data(static_cast<std::byte*>(std::aligned_alloc(64, static_cast<size_t>(size))),
+                                  std::free);
+  if (data == nullptr) throw std::bad_alloc();
+  std::memset(data.get(), 0, static_cast<size_t>(size));
+  return data;
+}
 
-void PackedMatrix::Free::operator()(std::byte* p) const { std::free(p); }
+}  // namespace
 
 PackedMatrix::PackedMatrix(int64_t out, int64_t in, WeightDtype dtype) : PackedMatrix(out, in, dtype, false) {}
 
@@ -25,15 +32,32 @@ PackedMatrix PackedMatrix::narrow(int64_t out, int64_t in) {
 PackedMatrix::PackedMatrix(int64_t out, int64_t in, WeightDtype dtype, bool is_halved)
     : out_(out), in_(in), dtype_(dtype), is_halved_(is_halved) {
   NOREGRET_CHECK(out > 0 && in > 0, out, " x ", in);
-  const size_t size = num_bytes();  // a multiple of 64
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(64, size)));
-  if (!data_) throw std::bad_alloc();
-  std::memset(data_.get(), 0, size);
+  panel_bytes_ = own_panel_bytes();
+  data_ = zeros(num_panels() * panel_bytes_);
 }
 
-int64_t PackedMatrix::panel_bytes() const { return (dtype_ == WeightDtype::kF32 ? depth() : (in_ + 1) / 2) * 64; }
+int64_t PackedMatrix::own_panel_bytes() const { return (dtype_ == WeightDtype::kF32 ? depth() : (in_ + 1) / 2) * 64; }
 
-size_t PackedMatrix::num_bytes() const { return static_cast<size_t>(num_panels() * panel_bytes()); }
+void PackedMatrix::make_room(int64_t inputs) {
+  const int64_t panel_bytes = own_panel_bytes() + inputs * 64;
+  if (panel_bytes <= panel_bytes_) return;
+  std::shared_ptr<std::byte> moved = zeros(num_panels() * panel_bytes);
+  for (int64_t p = 0; p < num_panels(); ++p)
+    std::memcpy(moved.get() + p * panel_bytes, data_.get() + p * panel_bytes_, static_cast<size_t>(panel_bytes_));
+  data_ = std::move(moved);
+  panel_bytes_ = panel_bytes;
+}
+
+PackedMatrix PackedMatrix::in_room(int64_t first, int64_t in) {
+  const int64_t begin = own_panel_bytes() + first * 64;
+  NOREGRET_CHECK(first >= 0 && in > 0 && begin + in * 64 <= panel_bytes_, in, " inputs at ", first);
+  PackedMatrix matrix;
+  matrix.data_ = {data_, data_.get() + begin};
+  matrix.out_ = out_;
+  matrix.in_ = in;
+  matrix.panel_bytes_ = panel_bytes_;
+  return matrix;
+}
 
 const void* PackedMatrix::panel(int64_t panel, int64_t k) const {
   return data_.get() + panel * panel_bytes() + k * input_bytes();
@@ -43,7 +67,7 @@ void PackedMatrix::pack(const float* w, int64_t out_stride, int64_t in_stride, f
   NOREGRET_CHECK(dtype_ == WeightDtype::kF32);
   auto* data = reinterpret_cast<float*>(data_.get());
   for (int64_t o = 0; o < out_; ++o) {
-    float* column = data + o / 16 * depth() * 16 + o % 16;
+    float* column = data + o / 16 * (panel_bytes_ / 4) + o % 16;
     const float* row = w + o * out_stride;
     for (int64_t i = 0; i < depth(); ++i) column[i * 16] = scale * row[i * in_stride];
     for (int64_t i = depth(); i < in_; ++i) column[(i - depth()) * 16 + 8] = scale * row[i * in_stride];
@@ -53,9 +77,8 @@ void PackedMatrix::pack(const float* w, int64_t out_stride, int64_t in_stride, f
 void PackedMatrix::pack(const uint16_t* w) {
   NOREGRET_CHECK(dtype_ == WeightDtype::kBf16);
   auto* data = reinterpret_cast<uint16_t*>(data_.get());
-  const int64_t words = (in_ + 1) / 2;
   for (int64_t o = 0; o < out_; ++o) {
-    uint16_t* column = data + (o / 16 * words * 16 + o % 16) * 2;
+    uint16_t* column = data + o / 16 * (panel_bytes_ / 2) + o % 16 * 2;
     const uint16_t* row = w + o * in_;
     for (int64_t i = 0; i < in_; ++i) column[i / 2 * 32 + i % 2] = row[i];
   }

@@ -53,6 +53,13 @@ void CausalLm::finish() {
   }
   add_site("lm_head", head_);
   rotary_ = ops::rotary_table(config_.rope, config_.head_dim, config_.max_positions, device());
+  adapters_ = std::make_shared<std::vector<SitePanels>>();
+  for (const std::shared_ptr<LayerWeights>& layer : layers_) {
+    const LayerWeights& w = *layer;
+    adapters_->emplace_back(std::ssize(*adapters_) * kSitesPerLayer,
+                            std::vector{&w.q, &w.k, &w.v, &w.o, &w.gate, &w.up, &w.down});
+  }
+  adapters_->emplace_back(std::ssize(sites_) - 1, std::vector<const Linear*>{head_.get()});
   if (backend_ != Backend::kCuda) return;
   if (dtype() != at::kBFloat16 || !cuda_kernels_can(config_)) {
     backend_ = Backend::kAten;
@@ -113,20 +120,10 @@ void CausalLm::set_trainable(bool is_trainable) {
 std::string CausalLm::digest() const { return noregret::digest(parameters()); }
 
 std::string CausalLm::policy_digest(const AdapterStack& stack) const {
+  if (backend_ == Backend::kKernels) return panels_digest(stack, *adapters_);
   std::vector<std::string> digests;
-  for (const Adapter* adapter : stack) {
-    switch (backend_) {
-      case Backend::kKernels:
-        digests.push_back(panels_digest(*adapter, static_cast<int64_t>(sites_.size())));
-        break;
-      case Backend::kCuda:
-        digests.push_back(fingerprint(*adapter));
-        break;
-      case Backend::kAten:
-        digests.push_back(adapter->digest());
-        break;
-    }
-  }
+  for (const Adapter* adapter : stack)
+    digests.push_back(backend_ == Backend::kCuda ? fingerprint(*adapter) : adapter->digest());
   return join(digests, "+");
 }
 
@@ -198,7 +195,8 @@ Tensor CausalLm::layer(int64_t layer_idx, const Tensor& hidden, const ForwardPla
   const int64_t site = layer_idx * kSitesPerLayer;
   const Tensor rows = wanted_rows(layer_idx, plan);
   if (backend_ == Backend::kKernels)
-    return forward_on_cpu({&layer, &stack, site, layer_idx, config_.rms_norm_eps, rows}, plan.kernels, config_, hidden);
+    return forward_on_cpu({&layer, &stack, &(*adapters_)[layer_idx], site, layer_idx, config_.rms_norm_eps, rows},
+                          plan.kernels, config_, hidden);
   if (backend_ == Backend::kCuda)
     return forward_on_cuda(cuda_layer(layer_idx, plan, stack), plan.cuda, config_, hidden);
   const int64_t num_heads = config_.num_heads;
@@ -230,7 +228,7 @@ Tensor CausalLm::logits(const Tensor& hidden, const AdapterStack& stack) const {
   const int64_t site = static_cast<int64_t>(sites_.size()) - 1;
   if (backend_ != Backend::kAten)
     NOREGRET_CHECK(!at::GradMode::is_enabled() || !hidden.requires_grad(), "logits of the kernels have no gradient");
-  if (backend_ == Backend::kKernels) return logits_on_cpu(*head_, stack, site, hidden);
+  if (backend_ == Backend::kKernels) return logits_on_cpu({head_.get(), &stack, &adapters_->back(), site}, hidden);
   if (backend_ == Backend::kCuda) return logits_on_cuda(*cuda_, stack, hidden, is_exact_);
   return ops::linear(hidden, head_->weight(), stack, site).to(at::kFloat);
 }
@@ -238,7 +236,8 @@ Tensor CausalLm::logits(const Tensor& hidden, const AdapterStack& stack) const {
 TokenScores CausalLm::token_scores(const Tensor& hidden, const Tensor& targets, double temperature,
                                    const AdapterStack& stack) const {
   const int64_t site = static_cast<int64_t>(sites_.size()) - 1;
-  if (backend_ == Backend::kKernels) return token_scores_on_cpu(*head_, stack, site, hidden, targets, temperature);
+  if (backend_ == Backend::kKernels)
+    return token_scores_on_cpu({head_.get(), &stack, &adapters_->back(), site}, hidden, targets, temperature);
   if (backend_ == Backend::kCuda) return token_scores_on_cuda(*cuda_, stack, hidden, targets, temperature, is_exact_);
   return aten_token_scores(logits(hidden, stack), targets, temperature);
 }

@@ -23,9 +23,8 @@ using torch::autograd::variable_list;
 float* data(const Tensor& tensor) { return tensor.mutable_data_ptr<float>(); }
 
 struct Call : torch::CustomClassHolder {
-  const Linear* head = nullptr;  // the model's own, so that what it packs is kept
+  CpuHead head;
   AdapterStack stack;
-  int64_t site = 0;
   float temperature = 1.0f;
   bool is_used_up = false;  // the logits have become gradients
 };
@@ -33,7 +32,7 @@ struct Call : torch::CustomClassHolder {
 struct ScoresFunction : Function<ScoresFunction> {
   static variable_list forward(AutogradContext* ctx, const Tensor& rows, const c10::intrusive_ptr<Call>& call,
                                const Tensor& targets, at::TensorList trained) {
-    const Tensor logits = logits_on_cpu(*call->head, call->stack, call->site, rows);
+    const Tensor logits = logits_on_cpu(call->head, rows);
     const Tensor logprobs = at::empty({rows.size(0)}, at::kFloat);
     const Tensor entropy = at::empty({rows.size(0)}, at::kFloat);
     token_scores(cpu_pool(), rows.size(0), logits.size(1), data(logits), targets.const_data_ptr<int64_t>(),
@@ -56,8 +55,8 @@ struct ScoresFunction : Function<ScoresFunction> {
                     call->temperature, data(grads[0].contiguous()));
     const Tensor grad_rows = ctx->needs_input_grad(0) ? at::empty(rows.sizes(), at::kFloat) : Tensor();
     Gradients gradients(trained);
-    backward_linears(call->stack, std::array<LinearSlot, 1>{{{call->head, call->site, data(logits)}}}, rows.size(0),
-                     data(rows), grad_rows.defined() ? data(grad_rows) : nullptr, true, gradients);
+    backward_linears(call->stack, std::array<LinearSlot, 1>{{{call->head.weight, call->head.site, data(logits)}}},
+                     rows.size(0), data(rows), grad_rows.defined() ? data(grad_rows) : nullptr, true, gradients);
     variable_list result = {grad_rows, Tensor(), Tensor()};
     for (Tensor& gradient : gradients.take()) result.push_back(std::move(gradient));
     return result;
@@ -66,28 +65,29 @@ struct ScoresFunction : Function<ScoresFunction> {
 
 }  // namespace
 
-Tensor logits_on_cpu(const Linear& head, const AdapterStack& stack, int64_t site, const Tensor& rows) {
+Tensor logits_on_cpu(const CpuHead& head, const Tensor& rows) {
   const Tensor x = rows.contiguous();
-  Tensor logits = at::empty({x.size(0), head.out()}, at::kFloat);
+  Tensor logits = at::empty({x.size(0), head.weight->out()}, at::kFloat);
   Workspace memory;
-  forward_linears(stack, std::array<LinearSlot, 1>{{{&head, site, data(logits)}}}, x.size(0), data(x), memory);
+  head.adapters->follow(*head.stack);
+  forward_linears(*head.adapters, std::array<LinearSlot, 1>{{{head.weight, head.site, data(logits)}}}, x.size(0),
+                  data(x), memory);
   return logits;
 }
 
-TokenScores token_scores_on_cpu(const Linear& head, const AdapterStack& stack, int64_t site, const Tensor& rows,
-                                const Tensor& targets, double temperature) {
+TokenScores token_scores_on_cpu(const CpuHead& head, const Tensor& rows, const Tensor& targets, double temperature) {
   const Tensor ids = targets.contiguous();
   const auto* id = ids.const_data_ptr<int64_t>();
   NOREGRET_CHECK(ids.size(0) == rows.size(0), ids.size(0), " targets for ", rows.size(0), " rows");
   for (int64_t i = 0; i < ids.size(0); ++i)
-    NOREGRET_CHECK(id[i] >= 0 && id[i] < head.out(), "target ", id[i], " of ", head.out());
+    NOREGRET_CHECK(id[i] >= 0 && id[i] < head.weight->out(), "target ", id[i], " of ", head.weight->out());
   auto call = c10::make_intrusive<Call>();
-  call->head = &head;
-  call->stack = stack;
-  call->site = site;
+  call->head = head;
+  call->stack = *head.stack;
+  call->head.stack = &call->stack;
   call->temperature = static_cast<float>(temperature);
   std::vector<Tensor> trained;
-  list_trained(head, stack, site, trained);
+  list_trained(*head.weight, *head.stack, head.site, trained);
   const variable_list scores = ScoresFunction::apply(rows.contiguous(), call, ids, at::TensorList(trained));
   return {scores[0], scores[1]};
 }

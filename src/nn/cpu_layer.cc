@@ -123,7 +123,8 @@ void run_forward(const CpuLayer& layer, CpuPlan& plan, const HfConfig& config, c
   const auto eps = static_cast<float>(layer.eps);
   const kernels::KvShape shape = kv_shape(config);
   kernels::ThreadPool& pool = cpu_pool();
-  const AdapterStack& stack = *layer.stack;
+  SitePanels& adapters = *layer.adapters;
+  adapters.follow(*layer.stack);
   const int64_t site = layer.first_site;
 
   rms_norm(pool, n, s.hidden, x, data(w.input_norm), eps, at.normed, at.inverse1);
@@ -137,31 +138,31 @@ void run_forward(const CpuLayer& layer, CpuPlan& plan, const HfConfig& config, c
     attention(pool, shape, queries, at.q, pages, at.mixed);
   };
   if (layer.rows.defined()) {
-    forward_linears(stack, std::array<LinearSlot, 2>{{{&w.k, site + 1, at.k}, {&w.v, site + 2, at.v}}}, n, at.normed,
+    forward_linears(adapters, std::array<LinearSlot, 2>{{{&w.k, site + 1, at.k}, {&w.v, site + 2, at.v}}}, n, at.normed,
                     plan.low_rank);
     append();
     const Tensor normed = at::empty({m, s.hidden}, at::kFloat);
     gather_rows(layer.rows, s.hidden, at.normed, data(normed));
-    forward_linears(stack, std::array<LinearSlot, 1>{{{&w.q, site, at.q}}}, m, data(normed), plan.low_rank);
+    forward_linears(adapters, std::array<LinearSlot, 1>{{{&w.q, site, at.q}}}, m, data(normed), plan.low_rank);
     const WantedQueries wanted(plan, layer.rows);
     attend(wanted.segments, wanted.positions.data());
     gather_rows(layer.rows, s.hidden, x, at.normed);
     x = at.normed;
   } else {
-    forward_linears(stack,
+    forward_linears(adapters,
                     std::array<LinearSlot, 3>{{{&w.q, site, at.q}, {&w.k, site + 1, at.k}, {&w.v, site + 2, at.v}}}, n,
                     at.normed, plan.low_rank);
     append();
     attend(plan.segments, plan.positions);
   }
-  forward_linears(stack, std::array<LinearSlot, 1>{{{&w.o, site + 3, at.attended}}}, m, at.mixed, plan.low_rank);
+  forward_linears(adapters, std::array<LinearSlot, 1>{{{&w.o, site + 3, at.attended}}}, m, at.mixed, plan.low_rank);
   add(pool, m * s.hidden, x, at.attended);
 
   rms_norm(pool, m, s.hidden, at.attended, data(w.post_norm), eps, at.normed, at.inverse2);
-  forward_linears(stack, std::array<LinearSlot, 2>{{{&w.gate, site + 4, at.gate}, {&w.up, site + 5, at.up}}}, m,
+  forward_linears(adapters, std::array<LinearSlot, 2>{{{&w.gate, site + 4, at.gate}, {&w.up, site + 5, at.up}}}, m,
                   at.normed, plan.low_rank);
   swiglu(pool, m, s.intermediate, at.gate, at.up, at.activated);
-  forward_linears(stack, std::array<LinearSlot, 1>{{{&w.down, site + 6, y}}}, m, at.activated, plan.low_rank);
+  forward_linears(adapters, std::array<LinearSlot, 1>{{{&w.down, site + 6, y}}}, m, at.activated, plan.low_rank);
   add(pool, m * s.hidden, at.attended, y);
 }
 

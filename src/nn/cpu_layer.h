@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "nn/adapter_panels.h"
 #include "nn/cpu_plan.h"
 #include "noregret/nn/causal_lm.h"
 
@@ -11,8 +12,9 @@ namespace noregret {
 struct CpuLayer {
   const LayerWeights* weights;
   const AdapterStack* stack;
-  int64_t first_site;  // of q; k v o gate up down follow
-  int64_t index;       // in the cache
+  SitePanels* adapters;  // of the layer's sites; follows the stack
+  int64_t first_site;    // of q; k v o gate up down follow
+  int64_t index;         // in the cache
   double eps;
   Tensor rows;  // [M] int64: whose results are wanted; undefined: of all
 };
@@ -24,10 +26,16 @@ Tensor forward_on_cpu(const CpuLayer& layer, const std::shared_ptr<CpuPlan>& pla
                       const Tensor& x);
 Tensor rms_norm_on_cpu(const Tensor& x, const Tensor& weight, double eps);
 
-// f32 logits of rows [M, D] -> [M, V], not differentiable.
-Tensor logits_on_cpu(const Linear& head, const AdapterStack& stack, int64_t site, const Tensor& rows);
+struct CpuHead {
+  const Linear* weight;  // the model's own, so that what it packs is kept
+  const AdapterStack* stack;
+  SitePanels* adapters;
+  int64_t site;
+};
 
-TokenScores token_scores_on_cpu(const Linear& head, const AdapterStack& stack, int64_t site, const Tensor& rows,
-                                const Tensor& targets, double temperature);
+// f32 logits of rows [M, D] -> [M, V], not differentiable.
+Tensor logits_on_cpu(const CpuHead& head, const Tensor& rows);
+
+TokenScores token_scores_on_cpu(const CpuHead& head, const Tensor& rows, const Tensor& targets, double temperature);
 
 }  // namespace noregret

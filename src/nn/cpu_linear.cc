@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "nn/adapter_panels.h"
 #include "nn/cpu_pool.h"
 
 namespace noregret {
@@ -27,9 +26,9 @@ struct LowRankSlot {
 };
 
 // Ordered by slot.
-void find_low_ranks(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, Workspace& memory,
-                    std::vector<LowRankSlot>& found) {
-  found.clear();
+std::vector<LowRankSlot> find_low_ranks(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows,
+                                        Workspace& memory) {
+  std::vector<LowRankSlot> found;
   int64_t size = 0;
   for (size_t i = 0; i < slots.size(); ++i) {
     for (const Adapter* adapter : stack) {
@@ -44,6 +43,7 @@ void find_low_ranks(const AdapterStack& stack, std::span<const LinearSlot> slots
     entry.z = z;
     z += num_rows * entry.stride;
   }
+  return found;
 }
 
 // Products and their terms, in memory that calls use again.
@@ -59,9 +59,9 @@ class Products {
   void add_term(const Term& term) { memory_.terms.push_back(term); }
   void add_product(float* y, int64_t y_stride) { memory_.products.push_back({y, y_stride, false, new_terms()}); }
   // z = x A^T
-  void add_first(const LowRankSlot& entry, const PackedMatrix& panels, const float* x) {
+  void add_first(float* z, int64_t stride, const PackedMatrix& panels, const float* x) {
     add_term({&panels, x, panels.in()});
-    memory_.first.push_back({entry.z, entry.stride, false, new_terms()});
+    memory_.first.push_back({z, stride, false, new_terms()});
   }
   void multiply(int64_t num_rows) { kernels::multiply(cpu_pool(), num_rows, memory_.products, memory_.first); }
 
@@ -106,29 +106,43 @@ void list_trained(const Linear& linear, const AdapterStack& stack, int64_t site,
 
 // The adapters' first halves come before the large products, whose chains of FMAs go on with the second halves while
 // what they add to is at hand.
-void forward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
+void forward_linears(const SitePanels& adapters, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
                      Workspace& memory) {
-  thread_local std::vector<LowRankSlot> low_rank;
-  find_low_ranks(stack, slots, num_rows, memory, low_rank);
-  Products products(slots.size() + 2 * low_rank.size());
-  size_t next = 0;
-  for (size_t i = 0; i < slots.size(); ++i) {
-    const PackedMatrix& panels = slots[i].linear->panels();
-    products.add_term({&panels, x, panels.in()});
-    for (; next < low_rank.size() && low_rank[next].slot == i; ++next)
-      products.add_term({&low_rank[next].panels->expand, low_rank[next].z, low_rank[next].stride, true});
-    products.add_product(slots[i].y, panels.out());
+  int64_t z_size = 0;
+  size_t num_terms = slots.size();
+  for (const LinearSlot& slot : slots) {
+    for (const SitePanels::LowRank& low_rank : adapters.at(slot.site)) {
+      z_size += num_rows * low_rank.stride;
+      num_terms += 2;
+    }
   }
-  for (const LowRankSlot& entry : low_rank) products.add_first(entry, entry.panels->shrink, x);
+  float* const all_z = memory.room(z_size);
+  Products products(num_terms);
+  float* z = all_z;
+  for (const LinearSlot& slot : slots) {
+    const PackedMatrix& panels = slot.linear->panels();
+    products.add_term({&panels, x, panels.in()});
+    for (const SitePanels::LowRank& low_rank : adapters.at(slot.site)) {
+      products.add_term({low_rank.expand, z, low_rank.stride, true});
+      z += num_rows * low_rank.stride;
+    }
+    products.add_product(slot.y, panels.out());
+  }
+  z = all_z;
+  for (const LinearSlot& slot : slots) {
+    for (const SitePanels::LowRank& low_rank : adapters.at(slot.site)) {
+      products.add_first(z, low_rank.stride, *low_rank.shrink, x);
+      z += num_rows * low_rank.stride;
+    }
+  }
   products.multiply(num_rows);
 }
 
 void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
                       float* grad_x, bool keeps_transposed, Gradients& gradients) {
   Workspace memory, grad_memory;
-  std::vector<LowRankSlot> low_rank, grad_z;
-  find_low_ranks(stack, slots, num_rows, memory, low_rank);
-  find_low_ranks(stack, slots, num_rows, grad_memory, grad_z);
+  const std::vector<LowRankSlot> low_rank = find_low_ranks(stack, slots, num_rows, memory);
+  const std::vector<LowRankSlot> grad_z = find_low_ranks(stack, slots, num_rows, grad_memory);
   std::vector<PackedMatrix> transposed;
   transposed.reserve(slots.size());
   Products products(slots.size() + 3 * low_rank.size());
@@ -147,8 +161,9 @@ void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slo
       products.add_term({&entry.panels->grad_expand, entry.z, entry.stride, true});
     products.add_product(grad_x, slots[0].linear->in());
   }
-  for (const LowRankSlot& entry : low_rank) products.add_first(entry, entry.panels->shrink, x);
-  for (const LowRankSlot& entry : grad_z) products.add_first(entry, entry.panels->grad_shrink, slots[entry.slot].y);
+  for (const LowRankSlot& entry : low_rank) products.add_first(entry.z, entry.stride, entry.panels->shrink, x);
+  for (const LowRankSlot& entry : grad_z)
+    products.add_first(entry.z, entry.stride, entry.panels->grad_shrink, slots[entry.slot].y);
   products.multiply(num_rows);
 
   // dW = dY^T X; dA = dZ^T X; dB = s dY^T Z, by way of rows that are as long as Z's.

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "nn/adapter_panels.h"
 #include "nn/workspace.h"
 #include "noregret/kernels/matrix.h"
 #include "noregret/nn/adapter.h"
@@ -31,8 +32,9 @@ struct LinearSlot {
   float* y;  // [rows, out]
 };
 
-// Linear layers that read the same x [rows, in]. `memory` is for what lies between A and B.
-void forward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
+// Linear layers that read the same x [rows, in], with the adapters of their sites. `memory` is for what lies between A
+// and B.
+void forward_linears(const SitePanels& adapters, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,
                      Workspace& memory);
 // With y the gradients of the outputs: fills grad_x (unless null) and the gradients of what is trained.
 void backward_linears(const AdapterStack& stack, std::span<const LinearSlot> slots, int64_t num_rows, const float* x,

@@ -215,6 +215,11 @@ TEST(Multiply, TermsThatWaitReadWhatIsMadeFirst) {
     shrinks.push_back(is_wide ? make_weight(kStride + 1, kIn, WeightDtype::kF32, 120 + i)
                               : make_narrow(kRank, kIn, 120 + i));
     expands.push_back(make_weight(outs[i], kRank, WeightDtype::kF32, 140 + i));
+    if (i % 3 == 2) continue;
+    // As adapters have them.
+    bases[i].packed.make_room(kRank);
+    expands[i].packed = bases[i].packed.in_room(0, kRank);
+    expands[i].packed.pack(expands[i].rows.data(), kRank, 1);
   }
   for (const int64_t num_rows : {1, 5, 17, 40, 200}) {
     const std::vector<float> inputs[] = {random_values(num_rows * kIn, 77), random_values(num_rows * kIn, 78)};

@@ -157,6 +157,60 @@ TEST(PackedMatrix, PanelsAreAlignedAndEndInZeros) {
   }
 }
 
+TEST(PackedMatrix, RoomBehindItLeavesItAsItIs) {
+  ThreadPool pool(1);
+  for (const WeightDtype dtype : kDtypes) {
+    for (const auto& [out, in] : kSizes) {
+      SCOPED_TRACE(cat(out, " x ", in));
+      Weight weight = make_weight(out, in, dtype, 22);
+      const PackedMatrix transposed = weight.packed.transposed(pool);
+      const size_t num_bytes = weight.packed.num_bytes();
+      const std::vector<float> first_rows = random_values(out * 3, 23), second_rows = random_values(out * 2, 24);
+      const auto expect_kept = [&](int64_t room) {
+        EXPECT_EQ(weight.packed.num_bytes(), num_bytes + static_cast<size_t>(weight.packed.num_panels() * room) * 64);
+        expect_same_bits(unpacked(weight.packed), weight.rows, "the matrix");
+        expect_same_bytes(weight.packed.transposed(pool), transposed);
+      };
+      weight.packed.make_room(3);
+      PackedMatrix first = weight.packed.in_room(0, 3);
+      EXPECT_EQ(first.panel(0, 0), weight.packed.bytes() + num_bytes / static_cast<size_t>(first.num_panels()));
+      first.pack(first_rows.data(), 3, 1);
+      expect_kept(3);
+      weight.packed.make_room(5);  // moves, and what was there with it
+      weight.packed.in_room(3, 2).pack(second_rows.data(), 2, 1);
+      const std::byte* where = weight.packed.bytes();
+      weight.packed.make_room(4);
+      EXPECT_EQ(weight.packed.bytes(), where) << "there is more";
+      expect_kept(5);
+      expect_same_bits(unpacked(weight.packed.in_room(0, 3)), first_rows, "first");
+      expect_same_bits(unpacked(weight.packed.in_room(3, 2)), second_rows, "second");
+      expect_same_bits(unpacked(first), first_rows, "where it was");
+      EXPECT_THROW(weight.packed.in_room(3, 3), std::logic_error);
+      EXPECT_THROW(weight.packed.in_room(-1, 2), std::logic_error);
+    }
+  }
+}
+
+TEST(PackedMatrix, PackingAgainLeavesTheRoom) {
+  for (const WeightDtype dtype : kDtypes) {
+    Weight weight = make_weight(35, 7, dtype, 25);
+    const std::vector<float> behind = random_values(35 * 2, 26);
+    weight.packed.make_room(2);
+    weight.packed.in_room(0, 2).pack(behind.data(), 2, 1);
+    std::vector<float> rows;
+    if (dtype == WeightDtype::kF32) {
+      rows = random_values(35 * 7, 27);
+      weight.packed.pack(rows.data(), 7, 1);
+    } else {
+      const std::vector<uint16_t> bits = random_bf16(35 * 7, 27);
+      for (const uint16_t value : bits) rows.push_back(widen(value));
+      weight.packed.pack(bits.data());
+    }
+    expect_same_bits(unpacked(weight.packed), rows, "the matrix");
+    expect_same_bits(unpacked(weight.packed.in_room(0, 2)), behind, "the room");
+  }
+}
+
 TEST(PackedMatrix, BadUseIsABug) {
   EXPECT_THROW(PackedMatrix(0, 4, WeightDtype::kF32), std::logic_error);
   EXPECT_THROW(PackedMatrix(4, 0, WeightDtype::kBf16), std::logic_error);

@@ -63,6 +63,42 @@ TEST(Linear, PackedBf16TakesHalfTheMemoryOfF32) {
   EXPECT_EQ(bf16.transposed_panels(*std::make_unique<kernels::ThreadPool>(1)).num_bytes(), 48u * 64 * 2);
 }
 
+TEST(Linear, MatricesLieBehindThePanelsOneAfterTheOther) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    for (const auto& [out, in] : kSizes) {
+      const Tensor weight = random(out, in).to(dtype);
+      const Linear linear = Linear::packed(weight);
+      const auto put = [&](size_t index, const Tensor& values) {
+        Linear::Behind& behind = linear.behind(index, values.size(1));
+        behind.matrix.pack(values.const_data_ptr<float>(), values.size(1), 1);
+        behind.content = index + 1;
+      };
+      const Tensor first = random(out, 2, 2), second = random(out, 9, 3), other = random(out, 5, 4);
+      EXPECT_THROW(linear.behind(1, 2), std::logic_error);
+      put(0, first);
+      put(1, second);  // for which the panels move
+      expect_same_bits(unpacked(linear.behind(0, 2).matrix), first);
+      expect_same_bits(unpacked(linear.behind(1, 9).matrix), second);
+      EXPECT_EQ(linear.behind(0, 2).content, 1u);
+      EXPECT_EQ(linear.behind(1, 9).content, 2u);
+      put(0, other);
+      expect_same_bits(unpacked(linear.behind(0, 5).matrix), other);
+      EXPECT_EQ(linear.behind(1, 9).content, 0u) << "its place is another's";
+      expect_same_bits(linear.weight(), weight.to(at::kFloat));
+    }
+  }
+}
+
+TEST(Linear, AChangedTensorTakesWhatLiesBehindWithIt) {
+  Tensor weight = random(20, 6);
+  const Linear linear(weight);
+  linear.behind(0, 3).content = 7;
+  EXPECT_EQ(linear.behind(0, 3).content, 7u);
+  weight.mul_(2.0);
+  EXPECT_EQ(linear.behind(0, 3).content, 0u);
+  expect_same_bits(unpacked(linear.panels()), weight);
+}
+
 TEST(Linear, ATransposedWeightIsPackedByItsElements) {
   const Tensor weight = random(19, 35).t();
   ASSERT_FALSE(weight.is_contiguous());

@@ -18,6 +18,8 @@ inline int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1)
 class PackedMatrix {
  public:
   PackedMatrix() = default;
+  PackedMatrix(PackedMatrix&&) = default;
+  PackedMatrix& operator=(PackedMatrix&&) = default;
   PackedMatrix(int64_t out, int64_t in, WeightDtype dtype);
   // f32, for a product of one term that adds to nothing. Of up to eight outputs and an even number of inputs, the lanes
   // that would be zeros hold the second half of the inputs; an output is then the sum of the two halves' chains. Other
@@ -30,6 +32,12 @@ class PackedMatrix {
   void unpack(int64_t first_row, int64_t num_rows, float* w) const;  // rows [num_rows, in]; exact
   PackedMatrix transposed(ThreadPool& pool) const;
 
+  // Room behind each panel for so many f32 inputs, which products read best right after the panel's own. Where there is
+  // less, the matrix moves, with what lies in its room.
+  void make_room(int64_t inputs);
+  // A f32 matrix [out, in] in that room, `first` inputs behind the panels: of this one's memory, until that moves.
+  PackedMatrix in_room(int64_t first, int64_t in);
+
   int64_t out() const { return out_; }
   int64_t in() const { return in_; }
   WeightDtype dtype() const { return dtype_; }
@@ -38,21 +46,21 @@ class PackedMatrix {
   int64_t depth() const { return is_halved_ ? in_ / 2 : in_; }  // inputs that follow each other in a panel
   // Input `k` of a panel; k is even in bf16.
   const void* panel(int64_t panel, int64_t k) const;
-  int64_t panel_bytes() const;
+  int64_t panel_bytes() const { return panel_bytes_; }                           // from one to the next, room included
   int64_t input_bytes() const { return dtype_ == WeightDtype::kF32 ? 64 : 32; }  // of one input in a panel
-  size_t num_bytes() const;
+  size_t num_bytes() const { return static_cast<size_t>(num_panels() * panel_bytes()); }
   const std::byte* bytes() const { return data_.get(); }
 
  private:
   PackedMatrix(int64_t out, int64_t in, WeightDtype dtype, bool is_halved);
-  struct Free {
-    void operator()(std::byte* p) const;
-  };
-  std::unique_ptr<std::byte[], Free> data_;
+  int64_t own_panel_bytes() const;  // without room
+
+  std::shared_ptr<std::byte> data_;
   int64_t out_ = 0;
   int64_t in_ = 0;
   WeightDtype dtype_ = WeightDtype::kF32;
   bool is_halved_ = false;
+  int64_t panel_bytes_ = 0;
 };
 
 // One summand of a product: x [rows, in] times the matrix's transpose.

@@ -21,6 +21,7 @@ struct CpuPlan;
 struct CudaLayer;
 struct CudaPlan;
 struct CudaWeights;
+class SitePanels;
 class DecodeEngine;
 
 // Who computes a forward. kAten: LibTorch's operators, any device and float dtype. kKernels: the kernels module, on the
@@ -136,8 +137,9 @@ class CausalLm {
   std::shared_ptr<Linear> embedding_;  // [V, D]
   std::vector<std::shared_ptr<LayerWeights>> layers_;
   Tensor norm_;
-  std::shared_ptr<Linear> head_;  // [V, D]; the embedding itself when tied
-  Tensor rotary_;                 // ops::rotary_table()
+  std::shared_ptr<Linear> head_;                       // [V, D]; the embedding itself when tied
+  Tensor rotary_;                                      // ops::rotary_table()
+  std::shared_ptr<std::vector<SitePanels>> adapters_;  // for Backend::kKernels, of each layer and of the head
   std::shared_ptr<CudaWeights> cuda_;
   std::shared_ptr<KvCache::Memory> cuda_cache_;
   mutable std::shared_ptr<DecodeEngine> decode_engine_;  // made when first asked for

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <memory>
 
 #include "noregret/kernels/matrix.h"
@@ -31,6 +33,15 @@ class Linear {
 
   // What the kernels read; packed anew when the tensor has changed since. CPU only.
   const kernels::PackedMatrix& panels() const;
+  // A matrix [out, in] behind the panels, where products read on: an adapter's second half. `content` is for whoever
+  // packs it, to know what is in it.
+  struct Behind {
+    kernels::PackedMatrix matrix;
+    uint64_t content = 0;  // 0 = nothing
+  };
+  // The `index`-th of those, each right after the one before. One with another `in` takes its place and that of all
+  // after it. The panels may move for it.
+  Behind& behind(size_t index, int64_t in) const;
   // For the backward pass, kept: for a weight that several backward passes of a step use.
   const kernels::PackedMatrix& transposed_panels(kernels::ThreadPool& pool) const;
 
@@ -38,7 +49,13 @@ class Linear {
   Tensor weight_;
   int64_t out_ = 0;
   int64_t in_ = 0;
-  mutable std::shared_ptr<const kernels::PackedMatrix> panels_;
+  struct Panels {
+    kernels::PackedMatrix weight;
+    std::deque<Behind> behind;  // their addresses stay
+  };
+  static std::shared_ptr<Panels> pack(const Tensor& weight);
+
+  mutable std::shared_ptr<Panels> panels_;
   mutable std::shared_ptr<const kernels::PackedMatrix> transposed_;  // of panels_
   mutable int64_t packed_version_ = -1;                              // of weight_
 };
