@@ -13,11 +13,10 @@ namespace {
 float from_bits(uint32_t bits) { return std::bit_cast<float>(bits); }
 
 // `size` is a multiple of 64.
-std::shared_ptr<std::byte> zeros(int64_t size) {
+std::shared_ptr<std::byte> memory_of(int64_t size) {
   std::shared_ptr<std::byte> data(static_cast<std::byte*>(std::aligned_alloc(64, static_cast<size_t>(size))),
                                   std::free);
   if (data == nullptr) throw std::bad_alloc();
-  std::memset(data.get(), 0, static_cast<size_t>(size));
   return data;
 }
 
@@ -33,7 +32,8 @@ PackedMatrix::PackedMatrix(int64_t out, int64_t in, WeightDtype dtype, bool is_h
     : out_(out), in_(in), dtype_(dtype), is_halved_(is_halved) {
   NOREGRET_CHECK(out > 0 && in > 0, out, " x ", in);
   panel_bytes_ = own_panel_bytes();
-  data_ = zeros(num_panels() * panel_bytes_);
+  data_ = memory_of(num_panels() * panel_bytes_);
+  std::memset(data_.get(), 0, num_bytes());
 }
 
 int64_t PackedMatrix::own_panel_bytes() const { return (dtype_ == WeightDtype::kF32 ? depth() : (in_ + 1) / 2) * 64; }
@@ -41,9 +41,12 @@ int64_t PackedMatrix::own_panel_bytes() const { return (dtype_ == WeightDtype::k
 void PackedMatrix::make_room(int64_t inputs) {
   const int64_t panel_bytes = own_panel_bytes() + inputs * 64;
   if (panel_bytes <= panel_bytes_) return;
-  std::shared_ptr<std::byte> moved = zeros(num_panels() * panel_bytes);
-  for (int64_t p = 0; p < num_panels(); ++p)
-    std::memcpy(moved.get() + p * panel_bytes, data_.get() + p * panel_bytes_, static_cast<size_t>(panel_bytes_));
+  std::shared_ptr<std::byte> moved = memory_of(num_panels() * panel_bytes);
+  for (int64_t p = 0; p < num_panels(); ++p) {
+    std::byte* to = moved.get() + p * panel_bytes;
+    std::memcpy(to, data_.get() + p * panel_bytes_, static_cast<size_t>(panel_bytes_));
+    std::memset(to + panel_bytes_, 0, static_cast<size_t>(panel_bytes - panel_bytes_));
+  }
   data_ = std::move(moved);
   panel_bytes_ = panel_bytes;
 }
