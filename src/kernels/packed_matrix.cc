@@ -22,16 +22,17 @@ std::shared_ptr<std::byte> memory_of(int64_t size) {
 
 }  // namespace
 
-PackedMatrix::PackedMatrix(int64_t out, int64_t in, WeightDtype dtype) : PackedMatrix(out, in, dtype, false) {}
+PackedMatrix::PackedMatrix(int64_t out, int64_t in, WeightDtype dtype, int64_t room)
+    : PackedMatrix(out, in, dtype, room, false) {}
 
 PackedMatrix PackedMatrix::narrow(int64_t out, int64_t in) {
-  return {out, in, WeightDtype::kF32, out <= 8 && in % 2 == 0};
+  return {out, in, WeightDtype::kF32, 0, out <= 8 && in % 2 == 0};
 }
 
-PackedMatrix::PackedMatrix(int64_t out, int64_t in, WeightDtype dtype, bool is_halved)
+PackedMatrix::PackedMatrix(int64_t out, int64_t in, WeightDtype dtype, int64_t room, bool is_halved)
     : out_(out), in_(in), dtype_(dtype), is_halved_(is_halved) {
   NOREGRET_CHECK(out > 0 && in > 0, out, " x ", in);
-  panel_bytes_ = own_panel_bytes();
+  panel_bytes_ = own_panel_bytes() + room * 64;
   data_ = memory_of(num_panels() * panel_bytes_);
   std::memset(data_.get(), 0, num_bytes());
 }

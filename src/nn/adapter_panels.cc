@@ -1,6 +1,8 @@
 #include "nn/adapter_panels.h"
 
 #include <atomic>
+#include <memory>
+#include <utility>
 
 #include "noregret/base/file.h"
 #include "noregret/base/text.h"

@@ -7,12 +7,19 @@
 #include "noregret/base/check.h"
 
 namespace noregret {
+namespace {
+
+// Of the adapters that the recipe asks for. For more the panels move, and leave holes in the heap.
+constexpr int64_t kRoom = 8;
+
+}  // namespace
 
 std::shared_ptr<Linear::Panels> Linear::pack(const Tensor& weight) {
   const Tensor rows = weight.detach().contiguous();
   const bool is_bf16 = rows.scalar_type() == at::kBFloat16;
   auto panels = std::make_shared<Panels>();
-  panels->weight = {rows.size(0), rows.size(1), is_bf16 ? kernels::WeightDtype::kBf16 : kernels::WeightDtype::kF32};
+  panels->weight = {rows.size(0), rows.size(1), is_bf16 ? kernels::WeightDtype::kBf16 : kernels::WeightDtype::kF32,
+                    kRoom};
   if (is_bf16) {
     panels->weight.pack(reinterpret_cast<const uint16_t*>(rows.const_data_ptr()));
   } else {

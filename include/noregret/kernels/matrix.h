@@ -20,7 +20,7 @@ class PackedMatrix {
   PackedMatrix() = default;
   PackedMatrix(PackedMatrix&&) = default;
   PackedMatrix& operator=(PackedMatrix&&) = default;
-  PackedMatrix(int64_t out, int64_t in, WeightDtype dtype);
+  PackedMatrix(int64_t out, int64_t in, WeightDtype dtype, int64_t room = 0);  // room: see make_room()
   // f32, for a product of one term that adds to nothing. Of up to eight outputs and an even number of inputs, the lanes
   // that would be zeros hold the second half of the inputs; an output is then the sum of the two halves' chains. Other
   // sizes are as above.
@@ -36,6 +36,7 @@ class PackedMatrix {
   // less, the matrix moves, with what lies in its room.
   void make_room(int64_t inputs);
   // A f32 matrix [out, in] in that room, `first` inputs behind the panels: of this one's memory, until that moves.
+  // Beyond the room is a bug.
   PackedMatrix in_room(int64_t first, int64_t in);
 
   int64_t out() const { return out_; }
@@ -52,7 +53,7 @@ class PackedMatrix {
   const std::byte* bytes() const { return data_.get(); }
 
  private:
-  PackedMatrix(int64_t out, int64_t in, WeightDtype dtype, bool is_halved);
+  PackedMatrix(int64_t out, int64_t in, WeightDtype dtype, int64_t room, bool is_halved);
   int64_t own_panel_bytes() const;  // without room
 
   std::shared_ptr<std::byte> data_;

@@ -40,7 +40,7 @@ class Linear {
     uint64_t content = 0;  // 0 = nothing
   };
   // The `index`-th of those, each right after the one before. One with another `in` takes its place and that of all
-  // after it. The panels may move for it.
+  // after it. The panels move where it needs more room than they have. To leave one out is a bug.
   Behind& behind(size_t index, int64_t in) const;
   // For the backward pass, kept: for a weight that several backward passes of a step use.
   const kernels::PackedMatrix& transposed_panels(kernels::ThreadPool& pool) const;
