@@ -10,6 +10,7 @@ namespace noregret::kernels {
 namespace {
 
 constexpr Inner kInner = {
+    .panels_at_once = kPanels,
     .multiply_f32 = multiply_f32,
     .multiply_bf16 = multiply_bf16,
     .multiply_pages = multiply_pages,

@@ -102,8 +102,8 @@ struct F32Lines {
   static constexpr const int* kOfFew = kF32PanelsOfFew;
   static NOREGRET_INLINE int64_t num_lines(const Tile& t) { return t.k; }
   static NOREGRET_INLINE int64_t line_bytes(const Tile& t) { return t.b_k * 4; }
-  // Where several f32 panels are read at once, the processor looks ahead as well as can be.
-  static constexpr bool looks_ahead(int num_panels) { return num_panels == 1; }
+  // Where more f32 panels are read at once, the processor looks ahead as well as can be.
+  static constexpr bool looks_ahead(int num_panels) { return num_panels <= kPanels; }
 
   template <int R, int P, Fetch kFetch, class Rows>
   static NOREGRET_INLINE void accumulate(const Tile& t, const Rows& a, int64_t first_panel, int64_t from, int64_t to,

@@ -18,8 +18,8 @@ constexpr int64_t kTasksPerThread = 12;    // so that no thread waits long for a
 constexpr int64_t kFewTasksPerThread = 2;  // or of few rows, to which a task costs as much as a panel or two
 constexpr int64_t kMostTogether = 4;       // narrow products that read the same rows
 constexpr int64_t kSerialWork = 1 << 14;   // FMAs that are done before another thread has started
-constexpr int64_t kManyRows = 16;          // for which one panel may be a task,
-constexpr int64_t kTaskWork = 1 << 16;     // if it has so many FMAs
+constexpr int64_t kManyRows = 16;          // for which the fewest panels may be a task,
+constexpr int64_t kTaskWork = 1 << 16;     // if they have so many FMAs
 constexpr int64_t kShort = 64;             // inputs of a term that goes along with the one before
 
 // A term as threads read it: what it takes of the matrix is here, since matrices lie far from each other in memory.
@@ -242,7 +242,7 @@ void multiply(ThreadPool& pool, int64_t num_rows, std::span<const Product> produ
   int64_t num_tasks =
       work_size < kSerialWork ? 1 : pool.num_threads() * (has_few_rows ? kFewTasksPerThread : kTasksPerThread);
   if (has_many_rows) num_tasks = std::clamp<int64_t>(work_size / kTaskWork, 1, num_tasks);
-  const int64_t unit = has_many_rows ? 1 : 4;  // few rows take so many panels at once
+  const int64_t unit = has_many_rows ? inner().panels_at_once : 4;  // few rows take up to so many
   const int64_t panel_block = std::min(has_few_rows ? kLongPanelBlock : kPanelBlock,
                                        round_up(std::max<int64_t>(1, num_panels * num_row_blocks / num_tasks), unit));
   // `first` come first, so whoever waits does so for what another thread has begun. They are few and may be as large as
