@@ -10,6 +10,7 @@ namespace {
 
 // Keys and values of a long sequence come from memory; asked for ahead, they come while the last ones are used.
 constexpr int64_t kPagesAhead = 6;
+constexpr int64_t kFirstValues = 4;  // pages of values asked for by the last keys; each then asks for a later one
 void fetch(const void* first, int64_t num_floats) {
   const auto* p = static_cast<const float*>(first);
   for (int64_t i = 0; i < num_floats; i += 16) __builtin_prefetch(p + i);
@@ -78,11 +79,15 @@ class GroupAttention {
   // Scores of pages [page, end).
   void score(const QuerySegment& segment, int64_t first, int64_t num_queries, int64_t page, int64_t end) {
     const void* panels[kPagesAhead];
+    const bool has_first = page == 0;
     for (; page < end; page += kPagesAhead) {
       const int64_t count = std::min(kPagesAhead, end - page);
       for (int64_t i = 0; i < count; ++i) panels[i] = keys_of(segment, page + i);
       for (int64_t next = page + count; next < std::min(page + count + kPagesAhead, end); ++next)
         fetch(keys_of(segment, next), dim_ * kPageSize);
+      if (has_first && page + count == end) {
+        for (int64_t i = 0; i < std::min(end, kFirstValues); ++i) fetch(values_of(segment, i), kPageSize * padded_);
+      }
       inner().multiply_f32({.a = queries_ + first * dim_,
                             .a_row = dim_,
                             .a_k = 1,
