@@ -10,7 +10,7 @@ namespace {
 
 // Keys and values of a long sequence come from memory; asked for ahead, they come while the last ones are used.
 constexpr int64_t kPagesAhead = 6;
-constexpr int64_t kFirstValues = 4;  // pages of values asked for by the last keys; each then asks for a later one
+constexpr int64_t kFirstValues = 4;  // pages of values that multiply_pages() does not ask for
 void fetch(const void* first, int64_t num_floats) {
   const auto* p = static_cast<const float*>(first);
   for (int64_t i = 0; i < num_floats; i += 16) __builtin_prefetch(p + i);

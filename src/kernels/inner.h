@@ -35,7 +35,7 @@ constexpr int64_t kSamplingTile = 256;
 
 // The loops that are written once and compiled for each instruction set. All of one thread.
 struct Inner {
-  int64_t panels_at_once;  // by which many rows are multiplied
+  int64_t panels_at_once;  // of a block of many rows
   void (*multiply_f32)(const Tile& tile);
   void (*multiply_bf16)(const Tile& tile);  // a_k is 1
   // b: of every 16 k, a page [16, 16 * panels] of f32 with rows b_k apart; a_k is 1

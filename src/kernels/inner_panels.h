@@ -102,7 +102,7 @@ struct F32Lines {
   static constexpr const int* kOfFew = kF32PanelsOfFew;
   static NOREGRET_INLINE int64_t num_lines(const Tile& t) { return t.k; }
   static NOREGRET_INLINE int64_t line_bytes(const Tile& t) { return t.b_k * 4; }
-  // Where more f32 panels are read at once, the processor looks ahead as well as can be.
+  // Where more than kPanels of f32 are read at once, the processor looks ahead as well as can be.
   static constexpr bool looks_ahead(int num_panels) { return num_panels <= kPanels; }
 
   template <int R, int P, Fetch kFetch, class Rows>
