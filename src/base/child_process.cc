@@ -184,7 +184,7 @@ std::optional<ChildEnd> ChildProcess::wait_for(double seconds) {
 }
 
 ChildEnd ChildProcess::kill() {
-  if (!end_ && !has_namespace_) {
+  if (!end_) {
     ::kill(pid_, SIGTERM);
     wait_for(0.2);
   }

@@ -23,7 +23,7 @@ namespace {
 
 constexpr rlim_t kMaxFileBytes = rlim_t{1} << 30;
 constexpr rlim_t kMaxOpenFiles = 512;
-constexpr rlim_t kMaxProcesses = 512;
+constexpr rlim_t kMaxProcesses = 512;  // and threads; the kernel refuses a pid_max below 301
 constexpr int kBadUse = 64;
 
 void limit(int resource, rlim_t value) {
@@ -74,8 +74,10 @@ void limit_all(rlim_t memory_mb) {
   if (has_own_pid_max()) write_file("/proc/sys/kernel/pid_max", cat(kMaxProcesses));
 }
 
-// All that descend from us are, sooner or later, our children: their parents' death makes them ours.
+// In a namespace of our own one call reaches all, and none of them can fork after it. Elsewhere all that descend from
+// us are, sooner or later, our children: their parents' death makes them ours.
 void end_descendants(pid_t group) {
+  if (getpid() == 1) return void(kill(-1, SIGKILL));
   kill(-group, SIGKILL);
   for (int round = 0; round < 1000; ++round) {
     std::ifstream children("/proc/self/task/" + std::to_string(getpid()) + "/children");
@@ -95,7 +97,7 @@ int supervise(pid_t child, const sigset_t& signals) {
     for (pid_t pid = 0; (pid = waitpid(-1, &status, WNOHANG)) > 0;) {
       if (pid != child) continue;
       const int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-      if (getpid() != 1) end_descendants(child);  // in a namespace of our own they end with us
+      end_descendants(child);
       return code;
     }
     int number = 0;

@@ -40,8 +40,9 @@ class ChildProcess {
 
   // How it ended, if it does within that time. Safe to call again.
   std::optional<ChildEnd> wait_for(double seconds);
-  // Ends it: SIGKILL at once in a namespace of its own; else SIGTERM, so that a supervisor can end what it started,
-  // and SIGKILL to the group 0.2 s later.
+  // Ends it: SIGTERM, so that a supervisor can end what it started, and SIGKILL to the group 0.2 s later. Not SIGKILL
+  // at once in a namespace either: its first process frees its memory before the others end, and among hundreds that
+  // fork that takes up to a minute.
   ChildEnd kill();
 
  private:
