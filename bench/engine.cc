@@ -103,6 +103,6 @@ int run(int argc, char** argv) {
 }  // namespace noregret::bench
 
 int main(int argc, char** argv) {
-  noregret::keep_freed_memory();
+  noregret::prepare_heap();
   return noregret::bench::run(argc, argv);
 }

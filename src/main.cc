@@ -5,7 +5,7 @@
 #include "noregret/run/cli.h"
 
 int main(int argc, char** argv) {
-  noregret::keep_freed_memory();
+  noregret::prepare_heap();
   std::error_code error;
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe", error);
   const std::filesystem::path program_dir = error ? std::filesystem::current_path() : program.parent_path();
