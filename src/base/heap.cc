@@ -9,8 +9,8 @@
 namespace noregret {
 namespace {
 
-constexpr int kReserved = 1 << 30;  // bytes of addresses; memory is taken as it is written
-constexpr int kUsualPad = 128 << 10;
+constexpr int kReserved = 1 << 30;    // bytes of addresses; memory is taken as it is written
+constexpr int kUsualPad = 128 << 10;  // glibc's own
 
 // Extends the heap and asks for large pages there, which madvise gives to what is not written yet. The allocator itself
 // asks for them only where GLIBC_TUNABLES said so before the program began.
