@@ -149,6 +149,19 @@ function(noregret_fuzz)
   endforeach()
 endfunction()
 
+# What tests/gpu has in a build without CUDA: the kernels' sources, compiled for the CPU with tests/emulation in place of CUDA.
+function(noregret_emulation)
+  file(GLOB kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/cuda/*.cu)
+  set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX)
+  add_library(noregret_emulation OBJECT
+    ${kernels} ${CMAKE_SOURCE_DIR}/src/kernels/cuda/launch.cc ${CMAKE_SOURCE_DIR}/tests/emulation/blocks.cc)
+  target_include_directories(noregret_emulation PRIVATE
+    ${CMAKE_SOURCE_DIR}/tests/emulation ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+  target_link_libraries(noregret_emulation PRIVATE noregret_flags)
+  # CUDA's compiler lets memory be read as other types, and knows "unroll".
+  target_compile_options(noregret_emulation PRIVATE -fno-strict-aliasing -Wno-unknown-pragmas)
+endfunction()
+
 # One test program a module (a LibTorch process costs half a second to start), tests/<module>/*_test.cc.
 # tests/build links none of our libraries; tests/gpu has the label gpu.
 function(noregret_tests)
@@ -196,6 +209,11 @@ function(noregret_tests)
     endif()
     if(name STREQUAL "gpu")
       set_tests_properties(gpu PROPERTIES LABELS gpu)
+      if(NOT NOREGRET_CUDA)
+        noregret_emulation()
+        target_link_libraries(gpu_test PRIVATE noregret_emulation)
+        target_compile_definitions(gpu_test PRIVATE NOREGRET_EMULATED=1)
+      endif()
     endif()
   endforeach()
 endfunction()

@@ -3,8 +3,8 @@
 #include "kernels/attention_scratch.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pages.cuh"
+#include "kernels/cuda/ptx.cuh"
 #include "kernels/cuda/rotation.cuh"
-#include "kernels/cuda/tensor_core.cuh"
 
 namespace noregret::kernels::cuda {
 namespace {
@@ -29,12 +29,6 @@ struct Args {
   int64_t y_stride;
   float* lse;
 };
-
-__device__ uint32_t transpose8x8(uint32_t row) {
-  uint32_t column;
-  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(column) : "r"(row));
-  return column;
-}
 
 // Over the lanes that hold other keys of the same two queries.
 template <class Join>
@@ -317,7 +311,7 @@ template <int kDim, bool kIsStep>
 void launch(Stream stream, const Args& args) {
   const dim3 grid(static_cast<unsigned>(args.num_rows), static_cast<unsigned>(args.num_kv_heads),
                   static_cast<unsigned>(args.max_splits));
-  launch_early("attention", attention_kernel<kDim, kIsStep>, grid, kThreads, 0, stream, args);
+  launch_early("attention", attention_kernel<kDim, kIsStep>, {grid, kThreads}, stream, args);
 }
 
 template <bool kIsStep>
@@ -386,9 +380,8 @@ void attention_step(Stream stream, int64_t num_rows, const KvShape& shape, const
 void join_attention(Stream stream, int64_t num_rows, int64_t num_heads, int64_t head_dim, Bf16* y, float* lse,
                     const Bf16* other, const float* other_lse) {
   if (num_rows == 0) return;
-  join_attention_kernel<<<static_cast<unsigned>(num_rows), 128, 0, stream>>>(
-      to_int(num_rows), to_int(num_heads), to_int(head_dim), y, lse, other, other_lse);
-  check_launch("join_attention");
+  launch("join_attention", join_attention_kernel, {static_cast<unsigned>(num_rows), 128}, stream, to_int(num_rows),
+         to_int(num_heads), to_int(head_dim), y, lse, other, other_lse);
 }
 
 }  // namespace noregret::kernels::cuda

@@ -5,32 +5,51 @@
 #include "kernels/cuda/launch.h"
 #include "noregret/kernels/cuda.h"
 
-// Programmatic dependent launch (CUDA Programming Guide): a kernel's blocks may take their places while the kernel
-// before still runs, so that the gap between two kernels is only what depends on it. Every kernel launched with
-// launch_early() calls wait_for_inputs() before it touches what earlier kernels write or read.
 namespace noregret::kernels::cuda {
 
-// Lets the next kernel take its places, too, and waits for the one before, and with it for all earlier ones.
-__device__ inline void wait_for_inputs() {
-  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
-  asm volatile("griddepcontrol.wait;" ::: "memory");
+struct Blocks {
+  dim3 grid;
+  int num_threads;          // of a block
+  size_t shared_bytes = 0;  // dynamic_shared() of a block, at most 36 KiB
+  dim3 cluster = 1;         // what the kernel's __cluster_dims__ says
+};
+
+// The shared memory that a block was launched with.
+template <class T>
+__device__ T* dynamic_shared() {
+  extern __shared__ uint4 memory[];
+  return reinterpret_cast<T*>(memory);
 }
 
 template <class... Params, class... Args>
-void launch_early(const char* name, void (*kernel)(Params...), dim3 grid, int num_threads, size_t shared_bytes,
-                  Stream stream, Args... args) {
+void launch_with(const cudaLaunchAttribute* attribute, const char* name, void (*kernel)(Params...),
+                 const Blocks& blocks, Stream stream, Args... args) {
+  if (blocks.grid.x % blocks.cluster.x != 0 || blocks.grid.y % blocks.cluster.y != 0) refuse(name, "part of a cluster");
+  cudaLaunchConfig_t config{};
+  config.gridDim = blocks.grid;
+  config.blockDim = dim3(static_cast<unsigned>(blocks.num_threads));
+  config.dynamicSmemBytes = blocks.shared_bytes;
+  config.stream = stream;
+  config.attrs = const_cast<cudaLaunchAttribute*>(attribute);  // which is only read
+  config.numAttrs = attribute != nullptr ? 1 : 0;
+  cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...);
+  check_launch(name);
+}
+
+template <class... Params, class... Args>
+void launch(const char* name, void (*kernel)(Params...), const Blocks& blocks, Stream stream, Args... args) {
+  launch_with(nullptr, name, kernel, blocks, stream, args...);
+}
+
+// Programmatic dependent launch (CUDA Programming Guide): a kernel's blocks may take their places while the kernel
+// before still runs, so that the gap between two kernels is only what depends on it. Every kernel launched this way
+// calls wait_for_inputs() before it touches what earlier kernels write or read.
+template <class... Params, class... Args>
+void launch_early(const char* name, void (*kernel)(Params...), const Blocks& blocks, Stream stream, Args... args) {
   cudaLaunchAttribute early{};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config{};
-  config.gridDim = grid;
-  config.blockDim = dim3(static_cast<unsigned>(num_threads));
-  config.dynamicSmemBytes = shared_bytes;
-  config.stream = stream;
-  config.attrs = &early;
-  config.numAttrs = 1;
-  cudaLaunchKernelEx(&config, kernel, static_cast<Params>(args)...);
-  check_launch(name);
+  launch_with(&early, name, kernel, blocks, stream, args...);
 }
 
 // Streaming multiprocessors of the device.
@@ -42,13 +61,6 @@ inline int num_processors() {
     return found;
   }();
   return count;
-}
-
-// A block of the kernel may have so much shared memory beside what it declares, which is at most 12 KiB.
-template <class... Params>
-void allow_shared_bytes(void (*kernel)(Params...), size_t bytes) {
-  if (bytes > (size_t{36} << 10))
-    cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes));
 }
 
 }  // namespace noregret::kernels::cuda

@@ -1,6 +1,6 @@
 #include "kernels/cuda/device_math.cuh"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/tensor_core.cuh"
+#include "kernels/cuda/ptx.cuh"
 
 namespace noregret::kernels::cuda {
 namespace {
@@ -29,24 +29,6 @@ struct Args {
 // the chunk (t < 4), eight columns of a product with z, is elements 8 i + 2 t and 8 i + 2 t + 1 (i < 4), so that the
 // two columns of the tile that a lane gets are elements of its own, and the tiles after each other are the operand of
 // the product with a.
-
-// Zeros unless the condition holds; without a branch, so that many loads are under way at a time.
-__device__ uint4 load_if(bool condition, const Bf16* from) {
-  uint4 v{};
-  asm volatile("{ .reg .pred p; setp.ne.b32 p, %5, 0; @p ld.global.v4.b32 {%0, %1, %2, %3}, [%4]; }"
-               : "+r"(v.x), "+r"(v.y), "+r"(v.z), "+r"(v.w)
-               : "l"(__cvta_generic_to_global(from)), "r"(static_cast<int>(condition))
-               : "memory");
-  return v;
-}
-__device__ uint2 load_pair_if(bool condition, const Bf16* from) {
-  uint2 v{};
-  asm volatile("{ .reg .pred p; setp.ne.b32 p, %3, 0; @p ld.global.v2.b32 {%0, %1}, [%2]; }"
-               : "+r"(v.x), "+r"(v.y)
-               : "l"(__cvta_generic_to_global(from)), "r"(static_cast<int>(condition))
-               : "memory");
-  return v;
-}
 
 // Columns g of a chunk's tiles, 16 ranks dealt to lanes four by four, as those of z are; from is where the first has
 // them. Zeros unless the condition holds.
@@ -258,7 +240,7 @@ __global__ void __launch_bounds__(kNumWarps* kWarp) add_rms_norm_kernel(Args arg
 template <int kNumWarps, int kRanks, bool kIsLarge>
 void launch(Stream stream, const Args& args) {
   const dim3 grid(blocks_for(args.num_rows, kRows), args.rank > 0 ? blocks_for(args.rank, kRanks) : 1);
-  launch_early("add_rms_norm", add_rms_norm_kernel<kNumWarps, kRanks, kIsLarge>, grid, kNumWarps * kWarp, 0, stream,
+  launch_early("add_rms_norm", add_rms_norm_kernel<kNumWarps, kRanks, kIsLarge>, {grid, kNumWarps * kWarp}, stream,
                args);
 }
 

@@ -1,5 +1,6 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/pages.cuh"
+#include "kernels/cuda/ptx.cuh"
 #include "kernels/cuda/rotation.cuh"
 
 namespace noregret::kernels::cuda {
@@ -105,7 +106,7 @@ void rotary(Stream stream, int64_t num_rows, const KvShape& shape, Bf16* qkv, co
                   .tables = tables,
                   .keys = keys,
                   .values = values};
-  launch_early("rotary", rotary_kernel, static_cast<unsigned>(num_rows), kThreads, 0, stream, args);
+  launch_early("rotary", rotary_kernel, {static_cast<unsigned>(num_rows), kThreads}, stream, args);
 }
 
 void rotary_backward(Stream stream, int64_t num_rows, const KvShape& shape, const Bf16* grad_q, const Bf16* grad_k,
@@ -122,15 +123,13 @@ void rotary_backward(Stream stream, int64_t num_rows, const KvShape& shape, cons
                           .table = table,
                           .grad_qkv = grad_qkv,
                           .grad_stride = grad_stride};
-  rotary_backward_kernel<<<static_cast<unsigned>(num_rows), kThreads, 0, stream>>>(args);
-  check_launch("rotary_backward");
+  launch("rotary_backward", rotary_backward_kernel, {static_cast<unsigned>(num_rows), kThreads}, stream, args);
 }
 
 void copy_page(Stream stream, int64_t from, int64_t to, const KvShape& shape, int64_t num_layers, int64_t layer_stride,
                Bf16* keys, Bf16* values) {
-  copy_page_kernel<<<dim3(static_cast<unsigned>(num_layers), 2), kThreads, 0, stream>>>(from, to, shape.page_size(),
-                                                                                        layer_stride, keys, values);
-  check_launch("copy_page");
+  launch("copy_page", copy_page_kernel, {dim3(static_cast<unsigned>(num_layers), 2), kThreads}, stream, from, to,
+         shape.page_size(), layer_stride, keys, values);
 }
 
 }  // namespace noregret::kernels::cuda

@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/device_math.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/ptx.cuh"
 
 namespace noregret::kernels::cuda {
 namespace {
@@ -123,7 +124,7 @@ __global__ void __launch_bounds__(kThreads) write_adapters_kernel(const __grid_c
 void rms_norm(Stream stream, int64_t num_rows, int64_t size, const Bf16* x, const Bf16* weight, float eps, Bf16* y,
               int64_t y_stride, float* inverse) {
   if (num_rows == 0) return;
-  launch_early("rms_norm", rms_norm_kernel, static_cast<unsigned>(num_rows), kThreads, 0, stream, to_int(size), x,
+  launch_early("rms_norm", rms_norm_kernel, {static_cast<unsigned>(num_rows), kThreads}, stream, to_int(size), x,
                weight, eps, y, y_stride, inverse);
 }
 
@@ -131,29 +132,28 @@ void rms_norm_backward(Stream stream, int64_t num_rows, int64_t size, const Bf16
                        const float* inverse, const Bf16* grad_y, int64_t grad_y_stride, Bf16* grad_x,
                        int64_t grad_x_stride) {
   if (num_rows == 0) return;
-  rms_norm_backward_kernel<<<static_cast<unsigned>(num_rows), kThreads, 0, stream>>>(
-      to_int(size), x, weight, inverse, grad_y, grad_y_stride, grad_x, grad_x_stride);
-  check_launch("rms_norm_backward");
+  launch("rms_norm_backward", rms_norm_backward_kernel, {static_cast<unsigned>(num_rows), kThreads}, stream,
+         to_int(size), x, weight, inverse, grad_y, grad_y_stride, grad_x, grad_x_stride);
 }
 
 void swiglu(Stream stream, int64_t num_rows, int64_t size, const Bf16* gate_up, Bf16* y, int64_t y_stride) {
   if (num_rows == 0) return;
   const dim3 grid(static_cast<unsigned>(num_rows), blocks_for(size, kThreads * 8));
-  launch_early("swiglu", swiglu_kernel, grid, kThreads, 0, stream, to_int(size), gate_up, y, y_stride);
+  launch_early("swiglu", swiglu_kernel, {grid, kThreads}, stream, to_int(size), gate_up, y, y_stride);
 }
 
 void swiglu_backward(Stream stream, int64_t num_rows, int64_t size, const Bf16* gate_up, const Bf16* grad_y,
                      Bf16* grad_gate_up, int64_t grad_stride) {
   if (num_rows == 0) return;
   const dim3 grid(static_cast<unsigned>(num_rows), blocks_for(size, kThreads * 8));
-  swiglu_backward_kernel<<<grid, kThreads, 0, stream>>>(to_int(size), gate_up, grad_y, grad_gate_up, grad_stride);
-  check_launch("swiglu_backward");
+  launch("swiglu_backward", swiglu_backward_kernel, {grid, kThreads}, stream, to_int(size), gate_up, grad_y,
+         grad_gate_up, grad_stride);
 }
 
 void gather_tokens(Stream stream, int64_t num_rows, int64_t size, const int32_t* from, const int32_t* given,
                    const int64_t* previous, const Bf16* table, int64_t stride, Bf16* y) {
   if (num_rows == 0) return;
-  launch_early("gather_tokens", gather_tokens_kernel, static_cast<unsigned>(num_rows), 128, 0, stream, to_int(size),
+  launch_early("gather_tokens", gather_tokens_kernel, {static_cast<unsigned>(num_rows), 128}, stream, to_int(size),
                from, given, previous, table, stride, y);
 }
 
@@ -162,8 +162,7 @@ void write_adapters(Stream stream, int64_t count, const AdapterColumns* entries)
     AdapterTable table{};
     const int64_t some = std::min<int64_t>(kAdaptersPerLaunch, count - begin);
     std::copy_n(entries + begin, some, table.entries);
-    write_adapters_kernel<<<dim3(32, static_cast<unsigned>(some)), kThreads, 0, stream>>>(table);
-    check_launch("write_adapters");
+    launch("write_adapters", write_adapters_kernel, {dim3(32, static_cast<unsigned>(some)), kThreads}, stream, table);
   }
 }
 

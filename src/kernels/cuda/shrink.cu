@@ -2,7 +2,7 @@
 
 #include "kernels/cuda/device_math.cuh"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/tensor_core.cuh"
+#include "kernels/cuda/ptx.cuh"
 
 namespace noregret::kernels::cuda {
 namespace {
@@ -27,8 +27,7 @@ struct Shared {
 // long as x and a agree.
 __global__ void __cluster_dims__(1, kClusterSize, 1) __launch_bounds__(kThreads)
     shrink_kernel(int num_rows, int size, Bf16* x, int64_t x_stride, const Bf16* a, int64_t a_stride, int rank) {
-  extern __shared__ uint4 memory[];
-  auto& shared = *reinterpret_cast<Shared*>(memory);
+  auto& shared = *dynamic_shared<Shared>();
   cooperative_groups::cluster_group cluster = cooperative_groups::this_cluster();
   auto all_are_there = cluster.barrier_arrive();
   const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp;
@@ -93,8 +92,8 @@ void shrink(Stream stream, int64_t num_rows, int64_t size, Bf16* x, int64_t x_st
   if (size % kChunk != 0 || rank % 8 != 0)
     refuse("shrink", "rows that are no multiple of 32, or a rank that is none of 8");
   const dim3 grid(blocks_for(num_rows, kRows), kClusterSize, blocks_for(rank, kColumns));
-  launch_early("shrink", shrink_kernel, grid, kThreads, sizeof(Shared), stream, to_int(num_rows), to_int(size), x,
-               x_stride, a, a_stride, to_int(rank));
+  launch_early("shrink", shrink_kernel, {grid, kThreads, sizeof(Shared), dim3(1, kClusterSize)}, stream,
+               to_int(num_rows), to_int(size), x, x_stride, a, a_stride, to_int(rank));
 }
 
 }  // namespace noregret::kernels::cuda

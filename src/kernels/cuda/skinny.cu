@@ -2,6 +2,7 @@
 
 #include "kernels/cuda/device_math.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/ptx.cuh"
 
 namespace noregret::kernels::cuda {
 namespace {
@@ -46,11 +47,7 @@ __device__ void write_result(const Args& args, int item, const float (&sums)[kRo
 template <int kOuts, Result kResult>
 __device__ uint4 load_weight(const Args& args, int item, int out, int k) {
   const int row = kResult == Result::kSwiglu ? item + out * args.out : min(item * kOuts + out, args.out - 1);
-  uint4 v;
-  asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0,%1,%2,%3}, [%4];"
-               : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w)
-               : "l"(args.w + row * args.w_stride + k));
-  return v;
+  return load_once(args.w + row * args.w_stride + k);
 }
 
 // What is left of rows of w after whole chunks, as a low-rank path leaves it. Lanes take eight elements each, of the
@@ -209,7 +206,7 @@ void launch(const char* name, Stream stream, const Args& args) {
                is_shared            ? skinny_kernel<kRows, kOuts, kResult, true, false>
                : tail.num_items > 0 ? skinny_kernel<kRows, kOuts, kResult, false, true>
                                     : skinny_kernel<kRows, kOuts, kResult, false, false>,
-               static_cast<unsigned>(num_blocks), kThreads, 0, stream, args, tail, num_items);
+               {static_cast<unsigned>(num_blocks), kThreads}, stream, args, tail, num_items);
 }
 
 template <Result kResult>

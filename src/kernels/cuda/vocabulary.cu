@@ -5,6 +5,7 @@
 
 #include "kernels/cuda/device_math.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/ptx.cuh"
 
 namespace noregret::kernels::cuda {
 namespace {
@@ -122,7 +123,7 @@ __device__ float log_probability(const float* logits, int64_t target, float inve
 __global__ void __cluster_dims__(kClusterSize, 1, 1) __launch_bounds__(kThreads)
     token_scores_kernel(int vocab_size, const float* logits, const int64_t* targets, float inverse_temperature,
                         float* logprobs, float* entropy, float* lse) {
-  extern __shared__ float tiles[];
+  auto* tiles = dynamic_shared<float>();
   __shared__ Shared shared;
   const int64_t row = blockIdx.y;
   const float* z = logits + row * vocab_size;
@@ -213,7 +214,7 @@ __device__ int pick(const float* logits, int vocab_size, float inverse_temperatu
 __global__ void __cluster_dims__(kClusterSize, 1, 1) __launch_bounds__(kThreads)
     sample_kernel(int vocab_size, const float* logits, float inverse_temperature, bool is_greedy, const float* uniforms,
                   int64_t* tokens, float* logprobs) {
-  extern __shared__ float tiles[];
+  auto* tiles = dynamic_shared<float>();
   __shared__ Shared shared;
   wait_for_inputs();
   const int64_t row = blockIdx.y;
@@ -227,16 +228,18 @@ __global__ void __cluster_dims__(kClusterSize, 1, 1) __launch_bounds__(kThreads)
   logprobs[row] = n.is_finite ? log_probability(z, token, inverse_temperature, n) : NAN;
 }
 
-size_t tile_bytes(int64_t vocab_size) { return static_cast<size_t>((vocab_size + kTile - 1) / kTile) * sizeof(float); }
+Blocks clusters(int64_t num_rows, int64_t vocab_size) {
+  const auto num_tiles = static_cast<size_t>((vocab_size + kTile - 1) / kTile);
+  return {dim3(kClusterSize, static_cast<unsigned>(num_rows)), kThreads, num_tiles * sizeof(float), kClusterSize};
+}
 
 }  // namespace
 
 void token_scores(Stream stream, int64_t num_rows, int64_t vocab_size, const float* logits, const int64_t* targets,
                   float temperature, float* logprobs, float* entropy, float* lse) {
   if (num_rows == 0) return;
-  token_scores_kernel<<<dim3(kClusterSize, static_cast<unsigned>(num_rows)), kThreads, tile_bytes(vocab_size),
-                        stream>>>(to_int(vocab_size), logits, targets, 1.0f / temperature, logprobs, entropy, lse);
-  check_launch("token_scores");
+  launch("token_scores", token_scores_kernel, clusters(num_rows, vocab_size), stream, to_int(vocab_size), logits,
+         targets, 1.0f / temperature, logprobs, entropy, lse);
 }
 
 void token_gradients(Stream stream, int64_t num_rows, int64_t vocab_size, const float* logits, const int64_t* targets,
@@ -245,18 +248,16 @@ void token_gradients(Stream stream, int64_t num_rows, int64_t vocab_size, const 
   const int width = vocab_size % 4 == 0 && grad_stride % 4 == 0 ? 4 : 1;
   const dim3 grid(static_cast<unsigned>(num_rows), blocks_for(vocab_size, 256 * width));
   const auto kernel = width == 4 ? token_gradients_kernel<4> : token_gradients_kernel<1>;
-  kernel<<<grid, 256, 0, stream>>>(to_int(vocab_size), logits, targets, 1.0f / temperature, coefficients, lse, grad,
-                                   grad_stride);
-  check_launch("token_gradients");
+  launch("token_gradients", kernel, {grid, 256}, stream, to_int(vocab_size), logits, targets, 1.0f / temperature,
+         coefficients, lse, grad, grad_stride);
 }
 
 void sample(Stream stream, int64_t num_rows, int64_t vocab_size, const float* logits, float temperature,
             const float* uniforms, int64_t* tokens, float* logprobs) {
   if (num_rows == 0) return;
   const bool is_greedy = temperature == 0.0f;
-  launch_early("sample", sample_kernel, dim3(kClusterSize, static_cast<unsigned>(num_rows)), kThreads,
-               tile_bytes(vocab_size), stream, to_int(vocab_size), logits, is_greedy ? 1.0f : 1.0f / temperature,
-               is_greedy, uniforms, tokens, logprobs);
+  launch_early("sample", sample_kernel, clusters(num_rows, vocab_size), stream, to_int(vocab_size), logits,
+               is_greedy ? 1.0f : 1.0f / temperature, is_greedy, uniforms, tokens, logprobs);
 }
 
 }  // namespace noregret::kernels::cuda
