@@ -152,12 +152,12 @@ endfunction()
 # What tests/gpu has in a build without CUDA: the kernels' sources, compiled for the CPU with tests/emulation in place of CUDA.
 function(noregret_emulation)
   file(GLOB kernels CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/kernels/cuda/*.cu)
+  file(GLOB emulation CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/emulation/*.cc)
   set_source_files_properties(${kernels} PROPERTIES LANGUAGE CXX)
-  add_library(noregret_emulation OBJECT
-    ${kernels} ${CMAKE_SOURCE_DIR}/src/kernels/cuda/launch.cc ${CMAKE_SOURCE_DIR}/tests/emulation/blocks.cc)
+  add_library(noregret_emulation OBJECT ${kernels} ${CMAKE_SOURCE_DIR}/src/kernels/cuda/launch.cc ${emulation})
   target_include_directories(noregret_emulation PRIVATE
     ${CMAKE_SOURCE_DIR}/tests/emulation ${CMAKE_SOURCE_DIR} ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
-  target_link_libraries(noregret_emulation PRIVATE noregret_flags)
+  target_link_libraries(noregret_emulation PRIVATE nr::torch noregret_flags)
   # CUDA's compiler lets memory be read as other types, and knows "unroll".
   target_compile_options(noregret_emulation PRIVATE -fno-strict-aliasing -Wno-unknown-pragmas)
 endfunction()

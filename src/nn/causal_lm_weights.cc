@@ -79,8 +79,10 @@ class WeightReader {
 
 Linear CausalLm::stored(const Tensor& weight) const {
   if (backend_ == Backend::kKernels) return Linear::packed(weight);
-  return Linear(device_.is_cpu() ? weight.to(at::kFloat) : weight);
+  return Linear(is_widened() ? weight.to(at::kFloat) : weight);
 }
+
+bool CausalLm::is_widened() const { return device_.is_cpu() && backend_ != Backend::kCuda; }
 
 void CausalLm::fill(const WeightSource& weight) {
   const HfConfig& c = config_;
@@ -89,7 +91,7 @@ void CausalLm::fill(const WeightSource& weight) {
   };
   const auto norm = [&](const std::string& name) {
     const Tensor values = weight(name + ".weight", {c.hidden_size});
-    return device_.is_cpu() ? values.to(at::kFloat) : values;
+    return is_widened() ? values.to(at::kFloat) : values;
   };
   embedding_ = std::make_shared<Linear>(linear("model.embed_tokens", c.vocab_size, c.hidden_size));
   for (int64_t i = 0; i < c.num_layers; ++i) {
@@ -119,7 +121,7 @@ CausalLm CausalLm::load(const std::filesystem::path& model_dir, at::Device devic
   WeightReader reader(model_dir, device);
   model.fill([&](const std::string& name, const std::vector<int64_t>& shape) { return reader.read(name, shape); });
   reader.check_all_used(model.config_);
-  if (device.is_cpu()) return model;  // in f32
+  if (device.is_cpu() && backend != Backend::kCuda) return model;  // in f32
   for (const auto& [name, tensor] : model.parameters()) {
     if (tensor.scalar_type() == model.dtype()) continue;
     throw DataError(

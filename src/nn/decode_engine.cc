@@ -129,14 +129,14 @@ struct DecodeEngine::State {
   // The first step of a bucket runs as it is, which also makes ready all that cannot be made ready in a capture; then
   // it is captured.
   void launch(Bucket& bucket) {
+    bucket.plan->cache = cache;
     if (bucket.graph) {
       bucket.graph->replay();
-      return;
+    } else {
+      run(bucket);
+      if (pool == nullptr) pool = CudaGraph::make_pool();
+      bucket.graph.emplace(pool, [&] { run(bucket); });
     }
-    bucket.plan->cache = cache;
-    run(bucket);
-    if (pool == nullptr) pool = CudaGraph::make_pool();
-    bucket.graph.emplace(pool, [&] { run(bucket); });
     bucket.plan->cache = nullptr;
   }
 

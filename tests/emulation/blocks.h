@@ -8,7 +8,8 @@
 // from barrier to barrier, in ascending order in one block and in descending order in the next, so that what a barrier
 // is missing for shows. Two blocks, or those of a cluster, run at the same time. What no kernel may do ends the process
 // with a line: a barrier that not all threads reach, a lane that has left its warp when the others exchange values, too
-// much shared memory.
+// much shared memory. What cannot be seen here: how fast it is, what launches that overlap do, and reads of the memory
+// of a block of a cluster that has ended.
 namespace emulation {
 
 struct Size {
@@ -20,19 +21,17 @@ struct Launch {
   int num_threads;
   size_t shared_bytes;
 };
+// One at a time; returns when all blocks have ended.
 void run(const Launch& launch, const std::function<void()>& kernel);
 
 // ---- for a kernel's threads
 
 constexpr int kLanes = 32;
 
-struct Index {
-  unsigned x = 0, y = 0, z = 0;
+struct Place {
+  Size thread{0, 0, 0}, block{0, 0, 0}, block_size, grid;
 };
-Index thread_index();
-Index block_index();
-Size block_size();
-Size grid_size();
+inline constinit thread_local Place place;  // of the thread that runs
 
 void wait_for_block();
 void wait_for_cluster();

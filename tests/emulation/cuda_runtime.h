@@ -19,10 +19,10 @@
 #define __cluster_dims__(...)
 #define __shared__ static thread_local  // blocks that run at the same time do so in threads of their own
 
-#define threadIdx (emulation::thread_index())
-#define blockIdx (emulation::block_index())
-#define blockDim (emulation::block_size())
-#define gridDim (emulation::grid_size())
+#define threadIdx (emulation::place.thread)
+#define blockIdx (emulation::place.block)
+#define blockDim (emulation::place.block_size)
+#define gridDim (emulation::place.grid)
 
 struct dim3 {
   constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}

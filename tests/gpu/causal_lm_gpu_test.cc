@@ -18,14 +18,14 @@ namespace {
 using CausalLmOnGpu = GpuTest;
 
 TEST_F(CausalLmOnGpu, Bf16ModelsRunOnTheKernelsAndOthersOnLibTorch) {
-  EXPECT_EQ(quickstart_model(kGpu).backend(), Backend::kCuda);
-  EXPECT_EQ(quickstart_model(kGpu).dtype(), at::kBFloat16);
-  EXPECT_EQ(CausalLm::load(golden_dir() / "tied", kGpu).backend(), Backend::kAten);
+  EXPECT_EQ(quickstart_on_gpu().backend(), Backend::kCuda);
+  EXPECT_EQ(quickstart_on_gpu().dtype(), at::kBFloat16);
+  EXPECT_EQ(CausalLm::load(golden_dir() / "tied", kGpu, Backend::kCuda).backend(), Backend::kAten);
 }
 
 TEST_F(CausalLmOnGpu, F32LogprobsAgreeWithTheCpu) {
   for (const std::string golden : {"tied", "untied_mha", "one_kv_head", "rope_llama3"}) {
-    const CausalLm gpu = CausalLm::load(golden_dir() / golden, kGpu),
+    const CausalLm gpu = CausalLm::load(golden_dir() / golden, kGpu, Backend::kCuda),
                    cpu = CausalLm::load(golden_dir() / golden, at::kCPU);
     const std::vector<std::vector<int64_t>> sequences = {{1, 5, 9, 13, 2, 7}, {3, 3, 30, 4}};
     EXPECT_LT(max_difference(all_logprobs(gpu, {}, batch_on(sequences, kGpu)),

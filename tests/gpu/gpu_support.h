@@ -3,7 +3,6 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
-#include <gtest/gtest.h>
 
 #include <cstring>
 #include <type_traits>
@@ -12,18 +11,11 @@
 #include "noregret/base/check.h"
 #include "noregret/kernels/cuda.h"
 #include "noregret/tensor/cuda.h"
-#include "noregret/tensor/device.h"
+#include "tests/gpu/gpu_test.h"
 #include "tests/kernels/matrix_cases.h"
 
 namespace noregret::kernels {
 
-#if NOREGRET_EMULATED  // the kernels run on the CPU (tests/emulation), and so device memory is the host's
-inline const at::Device kGpu(at::kCPU);
-inline constexpr bool kIsEmulated = true;  // thousands of times slower: some tests take fewer cases
-#else
-inline const at::Device kGpu(at::kCUDA, 0);
-inline constexpr bool kIsEmulated = false;
-#endif
 inline constexpr int64_t kSizes[] = {128, 896, 1536, 4096, 8960};
 inline constexpr int64_t kRanks[] = {0, 8, 16, 48};
 
@@ -31,14 +23,7 @@ inline constexpr int64_t kRanks[] = {0, 8, 16, 48};
 // was rounded: f32's own relative error, below 1e-4.
 inline constexpr double kBf16Rounding = 1.03 * 0x1p-8;
 
-class GpuTest : public testing::Test {
- protected:
-  void SetUp() override {
-    if (!kIsEmulated && !cuda_is_available()) GTEST_SKIP() << "no GPU";
-  }
-};
-
-inline cuda::Stream stream() { return kIsEmulated ? nullptr : current_stream(kGpu); }
+inline cuda::Stream stream() { return current_stream(kGpu); }
 
 // ---- values of bf16 on the host
 

@@ -10,24 +10,15 @@
 #include "noregret/base/rng.h"
 #include "noregret/nn/causal_lm.h"
 #include "noregret/tensor/cuda.h"
-#include "noregret/tensor/device.h"
+#include "tests/gpu/gpu_test.h"
 #include "tests/nn/engine_support.h"
 #include "tests/nn/nn_support.h"
 
 namespace noregret {
 
-inline const at::Device kGpu(at::kCUDA, 0);
-
 // Rounding of bf16 activations (2^-9 each) through the layers of these models, in log-probs.
 inline constexpr double kBf16Mean = 0.02;
 inline constexpr double kBf16Max = 0.3;
-
-class GpuTest : public testing::Test {
- protected:
-  void SetUp() override {
-    if (!cuda_is_available()) GTEST_SKIP() << "no GPU";
-  }
-};
 
 // Every group size class and head dimension of the kernels, in models of three layers.
 inline constexpr EngineShape kGpuShapes[] = {
@@ -44,8 +35,8 @@ inline HfConfig gpu_config(const EngineShape& shape) {
   return config;
 }
 
-inline CausalLm quickstart_model(at::Device device) {
-  return CausalLm::load(std::filesystem::path(NOREGRET_SOURCE_DIR) / "configs/quickstart/base", device);
+inline CausalLm quickstart_on_gpu() {
+  return CausalLm::load(std::filesystem::path(NOREGRET_SOURCE_DIR) / "configs/quickstart/base", kGpu, Backend::kCuda);
 }
 
 // One model with one adapter, in bf16 on the GPU and in f32 on the CPU.
