@@ -1,3 +1,5 @@
+#include <ATen/ops/cat.h>
+
 #include <tuple>
 
 #include "noregret/kernels/rows.h"
