@@ -28,6 +28,9 @@ Tensor random_normal(at::IntArrayRef shape, double std, Rng rng) {
   return tensor;
 }
 
+// A CPU computes in f32 whatever the checkpoint's dtype, but where tests have it run the CUDA side.
+bool widens(at::Device device, Backend backend) { return device.is_cpu() && backend != Backend::kCuda; }
+
 // The weights of a folder, checked one by one.
 class WeightReader {
  public:
@@ -79,10 +82,8 @@ class WeightReader {
 
 Linear CausalLm::stored(const Tensor& weight) const {
   if (backend_ == Backend::kKernels) return Linear::packed(weight);
-  return Linear(is_widened() ? weight.to(at::kFloat) : weight);
+  return Linear(widens(device_, backend_) ? weight.to(at::kFloat) : weight);
 }
-
-bool CausalLm::is_widened() const { return device_.is_cpu() && backend_ != Backend::kCuda; }
 
 void CausalLm::fill(const WeightSource& weight) {
   const HfConfig& c = config_;
@@ -91,7 +92,7 @@ void CausalLm::fill(const WeightSource& weight) {
   };
   const auto norm = [&](const std::string& name) {
     const Tensor values = weight(name + ".weight", {c.hidden_size});
-    return is_widened() ? values.to(at::kFloat) : values;
+    return widens(device_, backend_) ? values.to(at::kFloat) : values;
   };
   embedding_ = std::make_shared<Linear>(linear("model.embed_tokens", c.vocab_size, c.hidden_size));
   for (int64_t i = 0; i < c.num_layers; ++i) {
@@ -121,7 +122,7 @@ CausalLm CausalLm::load(const std::filesystem::path& model_dir, at::Device devic
   WeightReader reader(model_dir, device);
   model.fill([&](const std::string& name, const std::vector<int64_t>& shape) { return reader.read(name, shape); });
   reader.check_all_used(model.config_);
-  if (device.is_cpu() && backend != Backend::kCuda) return model;  // in f32
+  if (widens(device, backend)) return model;
   for (const auto& [name, tensor] : model.parameters()) {
     if (tensor.scalar_type() == model.dtype()) continue;
     throw DataError(

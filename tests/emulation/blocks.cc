@@ -22,6 +22,11 @@ constexpr size_t kMaxSharedBytes = size_t{36} << 10;
 constexpr unsigned kMaxWorkers = 8;  // blocks of a cluster
 constexpr unsigned kBlocksAtOnce = 2;
 
+[[noreturn]] void refuse(const Launch& launch, const char* what) {
+  std::fprintf(stderr, "kernel %s: %s\n", launch.name, what);
+  std::abort();
+}
+
 // Threads that go on together when the last of them has come.
 struct Barrier {
   int num_waiting = 0;
@@ -117,10 +122,7 @@ class Worker {
   }
 
  private:
-  [[noreturn]] void fail(const char* what) const {
-    std::fprintf(stderr, "kernel %s: %s\n", launch_->name, what);
-    std::abort();
-  }
+  [[noreturn]] void fail(const char* what) const { refuse(*launch_, what); }
 
   void add_fiber() {
     void* stack = mmap(nullptr, kStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -258,11 +260,6 @@ class Workers {
 Size index_of(uint64_t number, const Size& grid) {
   return {static_cast<unsigned>(number % grid.x), static_cast<unsigned>(number / grid.x % grid.y),
           static_cast<unsigned>(number / grid.x / grid.y)};
-}
-
-[[noreturn]] void refuse(const Launch& launch, const char* what) {
-  std::fprintf(stderr, "kernel %s: %s\n", launch.name, what);
-  std::abort();
 }
 
 }  // namespace

@@ -40,12 +40,6 @@ inline std::vector<float> bf16_values(int64_t size, uint64_t seed, float low = -
 
 // ---- device memory
 
-inline Tensor bytes_on_gpu(const void* data, size_t num_bytes, at::ScalarType dtype) {
-  const auto count = static_cast<int64_t>(num_bytes / at::elementSize(dtype));
-  const Tensor host = at::empty({count}, at::TensorOptions().dtype(dtype));
-  if (num_bytes > 0) std::memcpy(host.data_ptr(), data, num_bytes);
-  return host.to(kGpu);
-}
 template <class T>
 Tensor on_gpu(const std::vector<T>& values) {
   constexpr at::ScalarType kDtype = std::is_same_v<T, float>      ? at::kFloat
@@ -53,7 +47,10 @@ Tensor on_gpu(const std::vector<T>& values) {
                                     : std::is_same_v<T, int64_t>  ? at::kLong
                                     : std::is_same_v<T, uint16_t> ? at::kBFloat16
                                                                   : at::kByte;
-  return bytes_on_gpu(values.data(), values.size() * sizeof(T), kDtype);
+  const size_t num_bytes = values.size() * sizeof(T);
+  const Tensor host = at::empty({static_cast<int64_t>(num_bytes / at::elementSize(kDtype))}, kDtype);
+  if (num_bytes > 0) std::memcpy(host.data_ptr(), values.data(), num_bytes);
+  return host.to(kGpu);
 }
 inline Tensor bf16_on_gpu(const std::vector<float>& values) {
   std::vector<uint16_t> bits;

@@ -124,7 +124,6 @@ class CausalLm {
   void fill(const WeightSource& weight);  // asks for every weight that config_ names, in the checkpoint's order
   void finish();                          // sites and the rotary table
   Linear stored(const Tensor& weight) const;
-  bool is_widened() const;  // whether activations are f32, whatever the checkpoint's dtype
   std::vector<Linear*> linears();
   // The plan's rows for the last layer, all for others.
   Tensor wanted_rows(int64_t layer_idx, const ForwardPlan& plan) const;
